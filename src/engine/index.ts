@@ -1,0 +1,12 @@
+/**
+ * The only interpreter of the protocol. In reading order.
+ */
+export * from './run.ts'
+export * from './commit.ts'
+export * from './recover.ts'
+export * from './scan.ts'
+export * from './outcome-error.ts'
+export * from './warmth.ts'
+export * from './reports.ts'
+export * from './backoff.ts'
+export * from './limits.ts'

@@ -1,0 +1,23 @@
+/**
+ * Every bound of the engine, with its name and default.
+ */
+export const LIMITS = {
+  /** `timeoutMs` when none is given. */
+  timeoutMs: 30_000,
+  /** The longest `timeoutMs`. Far below any retention of marks, which starts at a day. */
+  longestTimeoutMs: 3_600_000,
+  /** How long a message of the commit path may go unanswered after the caller was told. */
+  answerMs: 30_000,
+  /** Rounds that this process tries to end a branch handed over to recovery; then scans go on. */
+  handOverRounds: 20,
+  /** Branches that one process recovers at the same time. */
+  recoveriesAtOnce: 8,
+  /** A branch younger than this is probably still being decided: look again a little later. */
+  courtesyMs: 150,
+  /** Mean time between two scans of a database, over all processes. */
+  scanMs: 1_000,
+  /** The most retries that `retry.attempts` may ask for. */
+  mostAttempts: 100,
+  /** How long `close()` waits for what is still being finished. */
+  closeMs: 5_000,
+} as const

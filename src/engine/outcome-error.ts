@@ -1,0 +1,173 @@
+/**
+ * The error that a caller gets, out of a machine's last state.
+ *
+ * Owns: the words of each error of the commit path, and the ledger at its end.
+ * Promises: the outcome is the machine's; the cause is the first thing that went wrong.
+ */
+import { AssentError, assertNever, formatTransactionId } from '../protocol/index.ts'
+import type { ErrorCode, Outcome, TransactionId, onePhase, twoPhase } from '../protocol/index.ts'
+
+type Trouble = twoPhase.Trouble
+
+export interface ErrorContext {
+  readonly transactionId: string
+  /** Whether an error of a participant means "run the transaction again". */
+  readonly isRetryable: (participant: string, error: unknown) => boolean
+}
+
+/** What `transaction()` rejects with; undefined when it resolves. */
+export function twoPhaseError(
+  state: twoPhase.TwoPhaseState,
+  id: TransactionId,
+  isRetryable: ErrorContext['isRetryable'],
+): AssentError | undefined {
+  const context = { transactionId: formatTransactionId(id), isRetryable }
+  const ledger = twoPhaseLedger(state)
+  switch (state.told) {
+    case 'committed':
+      return lostVote(state, context, ledger)
+    case 'aborted':
+    case 'unknown':
+      return failure(state.told, state.trouble, context, ledger)
+    case 'nothing':
+      return undefined
+    default:
+      return assertNever(state.told)
+  }
+}
+
+export function onePhaseError(
+  state: onePhase.OnePhaseState,
+  context: ErrorContext,
+): AssentError | undefined {
+  switch (state.told) {
+    case 'committed':
+    case 'nothing':
+      return undefined
+    case 'aborted':
+    case 'unknown':
+      return failure(state.told, state.trouble, context, onePhaseLedger(state))
+    default:
+      return assertNever(state.told)
+  }
+}
+
+function failure(
+  outcome: Outcome,
+  trouble: readonly Trouble[],
+  context: ErrorContext,
+  ledger: string,
+): AssentError {
+  const [first] = trouble
+  const told = { outcome, ledger, transactionId: context.transactionId }
+  if (first === undefined) {
+    return new AssentError({ ...told, code: 'ASSENT_UNCLEAR', message: sentence(outcome) })
+  }
+  const { cause } = first
+  if (first.kind === 'over') {
+    const code: ErrorCode = cause instanceof AssentError ? cause.code : 'ASSENT_CANCELLED'
+    const why = cause instanceof AssentError ? cause.message : 'The signal was aborted'
+    return new AssentError({
+      ...told,
+      code,
+      message: `${why}. ${sentence(outcome)}`,
+      cause: cause instanceof AssentError ? cause.cause : cause,
+    })
+  }
+  const retryable =
+    outcome === 'aborted' && (first.kind === 'unclear' || context.isRetryable(first.branch, cause))
+  if (cause instanceof AssentError) {
+    const { code, message } = cause
+    const again = outcome === 'aborted' && cause.retryable
+    return new AssentError({ ...told, code, message, retryable: again, cause: cause.cause })
+  }
+  const text = cause instanceof Error ? cause.message : String(cause)
+  const isRefused = first.kind === 'refused'
+  return new AssentError({
+    ...told,
+    code: isRefused ? 'ASSENT_REFUSED' : 'ASSENT_UNCLEAR',
+    message: isRefused
+      ? `${first.branch} refused: ${text}.${advice(first.branch, cause)} ${sentence(outcome)}`
+      : `The answer of ${first.branch} was lost: ${text}. ${sentence(outcome)}`,
+    retryable,
+    cause,
+  })
+}
+
+/** What PREPARE can't do, the decider need not do. */
+function advice(branch: string, cause: unknown): string {
+  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
+  if (code === '0A000') {
+    return ` A branch that can't be prepared can still decide: { decider: '${branch}' }.`
+  }
+  return ''
+}
+
+function sentence(outcome: Outcome): string {
+  switch (outcome) {
+    case 'aborted':
+      return 'Nothing is committed anywhere'
+    case 'unknown':
+      return 'Whether it committed is not known yet; recovery ends it the same way everywhere'
+    case 'committed':
+      return 'It is committed'
+    default:
+      return assertNever(outcome)
+  }
+}
+
+function lostVote(
+  state: twoPhase.TwoPhaseState,
+  context: ErrorContext,
+  ledger: string,
+): AssentError | undefined {
+  const lost = state.plan.voters.filter((voter) => state.ends[voter] === 'lost')
+  if (lost.length === 0) return undefined
+  return new AssentError({
+    code: 'ASSENT_LOST_VOTE',
+    outcome: 'committed',
+    transactionId: context.transactionId,
+    message:
+      `The transaction is committed, but ${lost.join(', ')} lost the work that it had promised to ` +
+      `keep. Do that work again there by hand`,
+    ledger,
+  })
+}
+
+function twoPhaseLedger(state: twoPhase.TwoPhaseState): string {
+  const { decider, voters, readers } = state.plan
+  const isAborted = state.decision === 'abandoned' || state.decision === 'abort'
+  const decided = state.decision === 'commit' ? 'committed' : isAborted ? 'rolled back' : 'unknown'
+  return [
+    `${decider}: ${decided} (decider)`,
+    ...voters.map((voter) => `${voter}: ${voterWord(state, voter)}`),
+    ...readers.map((reader) => `${reader}: only read`),
+  ].join(' · ')
+}
+
+function voterWord(state: twoPhase.TwoPhaseState, voter: string): string {
+  const end = state.ends[voter]
+  if (end === 'lost') return 'lost'
+  if (end === 'done') return state.decision === 'commit' ? 'committed' : 'rolled back'
+  const vote = state.votes[voter] ?? 'unsent'
+  switch (vote) {
+    case 'yes':
+      return 'prepared, recovery will apply the outcome'
+    case 'sent':
+    case 'unknown':
+      return 'maybe prepared, recovery will apply the outcome'
+    case 'unsent':
+    case 'no':
+      return 'rolled back'
+    default:
+      return assertNever(vote)
+  }
+}
+
+function onePhaseLedger(state: onePhase.OnePhaseState): string {
+  const [writer] = state.plan.writers
+  const readers = state.plan.readers.map((reader) => `${reader}: only read`)
+  if (writer === undefined) return readers.join(' · ')
+  const isOpen = state.commit === 'unknown' || state.commit === 'sent'
+  return [`${writer}: ${isOpen ? 'unknown' : 'rolled back'}`, ...readers].join(' · ')
+}

@@ -1,0 +1,143 @@
+/**
+ * Recovery: rounds of the recovery machine, for branches that were listed or handed over.
+ *
+ * Owns: performing the machine's messages, and that a process works on a branch once at a time.
+ * Promises: each round starts from nothing, so that no fact in it is older than the round; a branch
+ * that stays in doubt stays visible, with its reason.
+ * Never: decides anything. The machine does, and the machine only obeys the register.
+ */
+import { assertNever, formatGid, formatTransactionId, recovery } from '../protocol/index.ts'
+import type { Gid, RecoveryMessage } from '../protocol/index.ts'
+import type { Participant, World } from '../ports/index.ts'
+import { backoffMs } from './backoff.ts'
+import { LIMITS } from './limits.ts'
+import type { InDoubt, InDoubtReason, Report } from './reports.ts'
+
+export interface RecoverySetting {
+  readonly participants: ReadonlyMap<string, Participant>
+  readonly world: World
+  readonly report: (report: Report) => void
+  readonly signal: AbortSignal
+}
+
+const HAND_OVER_BACKOFF = { firstMs: 50, longestMs: 2_000 }
+
+export class Recovery {
+  readonly #setting: RecoverySetting
+  readonly #rounds = new Map<string, Promise<recovery.Verdict>>()
+
+  constructor(setting: RecoverySetting) {
+    this.#setting = setting
+  }
+
+  /** One round for a branch that is listed, or was, at `participant`. Never rejects. */
+  round(participant: Participant, gid: Gid): Promise<recovery.Verdict> {
+    const key = `${participant.name} ${formatGid(gid)}`
+    const running = this.#rounds.get(key)
+    if (running !== undefined) return running
+    const round = this.#run(participant, gid).finally(() => this.#rounds.delete(key))
+    this.#rounds.set(key, round)
+    return round
+  }
+
+  /**
+   * Rounds until the branch has ended, for a transaction of this process. `left` when it takes too
+   * long: the scans of all processes go on with it.
+   */
+  async handOver(participant: Participant, gid: Gid): Promise<'done' | 'lost' | 'left'> {
+    const { world, signal } = this.#setting
+    for (let attempt = 1; attempt <= LIMITS.handOverRounds && !signal.aborted; attempt += 1) {
+      const verdict = await this.round(participant, gid)
+      if (verdict === 'lost-vote') return 'lost'
+      if (isEnded(verdict)) return 'done'
+      if (verdict === 'held') return 'left'
+      await world.rest(backoffMs(HAND_OVER_BACKOFF, attempt, world), signal)
+    }
+    return 'left'
+  }
+
+  async #run(participant: Participant, gid: Gid): Promise<recovery.Verdict> {
+    const register = this.#setting.participants.get(gid.register)
+    if (register === undefined) return 'register-unclear'
+    let { state, effects } = recovery.step(recovery.LISTED, { type: 'start' })
+    while (state.verdict === 'open') {
+      const [message] = effects
+      if (message === undefined) return 'branch-unclear'
+      const event = await this.#perform(message, participant, register, gid)
+      ;({ state, effects } = recovery.step(state, event))
+    }
+    this.#reportEnd(state, participant, gid)
+    return state.verdict
+  }
+
+  async #perform(
+    message: RecoveryMessage,
+    participant: Participant,
+    register: Participant,
+    gid: Gid,
+  ): Promise<recovery.RecoveryEvent> {
+    switch (message) {
+      case 'ask-register':
+      case 'ask-register-again':
+        return { type: 'register-asked', answer: await register.ask(gid) }
+      case 'commit-prepared':
+        return { type: 'ended', answer: await participant.endPrepared(gid, 'commit') }
+      case 'rollback-prepared':
+        return { type: 'ended', answer: await participant.endPrepared(gid, 'abort') }
+      case 'ask-receipt':
+        return { type: 'receipt-asked', answer: await participant.ask(gid) }
+      case 'alarm-lost-vote':
+        // The alarm ends the round; its verdict is reported below.
+        return { type: 'start' }
+      default:
+        return assertNever(message)
+    }
+  }
+
+  #reportEnd(state: recovery.RecoveryState, participant: Participant, gid: Gid): void {
+    const facts = { participant: participant.name, gid: formatGid(gid) }
+    if (state.verdict === 'lost-vote') this.#setting.report({ type: 'lost-vote', ...facts })
+    if (state.ending !== 'done') return
+    const outcome = state.obeyed === 'commit' ? 'committed' : 'aborted'
+    this.#setting.report({ type: 'recovered', ...facts, outcome })
+  }
+}
+
+/** Whether the branch needs nothing more. */
+export function isEnded(verdict: recovery.Verdict): boolean {
+  return verdict === 'committed' || verdict === 'rolled-back' || verdict === 'gone'
+}
+
+/** What a verdict that ended nothing says of the branch. */
+export function doubtOf(verdict: recovery.Verdict): InDoubtReason | undefined {
+  switch (verdict) {
+    case 'running':
+    case 'held':
+    case 'register-unclear':
+    case 'branch-unclear':
+      return verdict
+    case 'committed':
+    case 'rolled-back':
+    case 'gone':
+    case 'lost-vote':
+      return undefined
+    default:
+      return assertNever(verdict)
+  }
+}
+
+export function inDoubtOf(
+  participant: string,
+  gid: Gid,
+  ageMs: number,
+  reason: InDoubtReason,
+): InDoubt {
+  return {
+    participant,
+    gid: formatGid(gid),
+    transactionId: formatTransactionId(gid),
+    register: gid.register,
+    ageMs,
+    reason,
+  }
+}

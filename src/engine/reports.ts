@@ -1,0 +1,78 @@
+/**
+ * What happens in the background and somebody should know.
+ *
+ * Owns: the reports and their words.
+ * Promises: an alarm is never silent: without a listener it becomes a process warning.
+ */
+import { assertNever } from '../protocol/index.ts'
+
+/** Why a branch is in doubt. */
+export type InDoubtReason =
+  /** Its transaction is still running, as far as the register can tell. */
+  | 'running'
+  /** The register could not be asked. */
+  | 'register-unclear'
+  /** The register that its id names is not configured here. */
+  | 'register-not-configured'
+  /** The register does not remember its epoch: left for a person. */
+  | 'held'
+  /** The branch could not be ended; the next scan tries again. */
+  | 'branch-unclear'
+  /** Another role owns it. */
+  | 'not-owner'
+  /** Looks like ours, and can't be read: made by hand, or by a newer version. */
+  | 'unreadable'
+  /** Of another app: its own processes recover it. */
+  | 'other-app'
+  /** Seen, and not asked about yet. */
+  | 'not-asked-yet'
+
+export interface InDoubt {
+  readonly participant: string
+  readonly gid: string
+  /** Can be given to `outcome()`; undefined when the gid can't be read. */
+  readonly transactionId: string | undefined
+  readonly register: string | undefined
+  readonly ageMs: number
+  readonly reason: InDoubtReason
+}
+
+export type Report =
+  /** A database lost a branch it had promised to keep. Repair by hand. */
+  | { readonly type: 'lost-vote'; readonly participant: string; readonly gid: string }
+  /** A branch waits for a person, or for another process. Reported once per process and branch. */
+  | { readonly type: 'in-doubt'; readonly inDoubt: InDoubt }
+  | {
+      readonly type: 'recovered'
+      readonly participant: string
+      readonly gid: string
+      readonly outcome: 'committed' | 'aborted'
+    }
+  | { readonly type: 'scan-failed'; readonly participant: string; readonly error: unknown }
+  /** A function given to `tx.onCommitted` threw. The transaction stays committed. */
+  | {
+      readonly type: 'on-committed-failed'
+      readonly transactionId: string
+      readonly error: unknown
+    }
+
+/** What to do with a report when nobody listens: warn of what a person must look at. */
+export function warnOf(report: Report): string | undefined {
+  switch (report.type) {
+    case 'lost-vote':
+      return `Assent: ${report.participant} lost the prepared branch ${report.gid}, whose transaction has committed elsewhere. Its work must be done again by hand.`
+    case 'in-doubt':
+      return ['held', 'not-owner', 'unreadable', 'register-not-configured'].includes(
+        report.inDoubt.reason,
+      )
+        ? `Assent: ${report.inDoubt.participant} keeps the prepared branch ${report.inDoubt.gid}: ${report.inDoubt.reason}. It is left alone.`
+        : undefined
+    case 'on-committed-failed':
+      return `Assent: a function given to tx.onCommitted of ${report.transactionId} failed; the transaction is committed.`
+    case 'recovered':
+    case 'scan-failed':
+      return undefined
+    default:
+      return assertNever(report)
+  }
+}

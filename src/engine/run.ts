@@ -1,0 +1,304 @@
+/**
+ * One transaction, from the user's function to the promise that it gets.
+ *
+ * Owns: joining lazily, settling the roles, and handing over to the machines.
+ * Promises: whatever happens before the first mark, everything is rolled back; after it, the
+ * machines and recovery own the ending. A statement that was not awaited is drained first.
+ * Never: sends anything of the commit path itself.
+ */
+import { AssentError, formatTransactionId, settle } from '../protocol/index.ts'
+import type { Plan, TransactionId, TwoPhasePlan } from '../protocol/index.ts'
+import type { Branch, BranchFault, Isolation, Participant, World } from '../ports/index.ts'
+import { commitOnePhase, commitTwoPhase } from './commit.ts'
+import type { Commitment } from './commit.ts'
+import { onePhaseError, twoPhaseError } from './outcome-error.ts'
+import type { Recovery } from './recover.ts'
+import type { Warmth } from './warmth.ts'
+
+export interface RunSetting {
+  readonly app: string
+  readonly participants: ReadonlyMap<string, Participant>
+  readonly world: World
+  readonly recovery: Recovery
+  readonly warmth: Warmth
+  /** Told of work that goes on after the caller was answered. */
+  readonly background: (work: Promise<void>) => void
+}
+
+export interface RunOptions {
+  readonly txid: string
+  readonly reads: ReadonlySet<string>
+  readonly isolation: (participant: string) => Isolation | undefined
+  readonly decider: string | undefined
+  readonly resolveWhen: 'applied' | 'decided'
+  /** On `World.now()`. */
+  readonly deadline: number
+  readonly timeoutMs: number
+  /** Aborted with the error to tell when time is up or the caller's signal is. */
+  readonly over: AbortSignal
+}
+
+/** How a run ended, when it did not throw. */
+export interface Committed<T> {
+  readonly value: T
+  readonly id: string
+}
+
+interface Joining {
+  readonly name: string
+  readonly branch: Promise<Branch>
+  joined: Branch | undefined
+}
+
+export class Run {
+  readonly #setting: RunSetting
+  readonly #options: RunOptions
+  /** In the order of joining. */
+  readonly #joinings = new Map<string, Joining>()
+  #stage: 'working' | 'settled' = 'working'
+  #plan: Plan | undefined
+
+  constructor(setting: RunSetting, options: RunOptions) {
+    this.#setting = setting
+    this.#options = options
+  }
+
+  /** The roles, once they are settled. */
+  get plan(): Plan | undefined {
+    return this.#plan
+  }
+
+  /** Joins a participant at its first use. @throws AssentError when it can't be joined, or too late */
+  join(name: string): Promise<Branch> {
+    if (this.#stage === 'settled') return Promise.reject(ended(name))
+    const before = this.#joinings.get(name)
+    if (before !== undefined) return before.branch
+    const joining: Joining = { name, branch: this.#begin(name), joined: undefined }
+    joining.branch.then(
+      (branch) => {
+        joining.joined = branch
+      },
+      () => undefined,
+    )
+    this.#joinings.set(name, joining)
+    return joining.branch
+  }
+
+  async #begin(name: string): Promise<Branch> {
+    const { participants, warmth } = this.#setting
+    const { txid, reads, isolation, deadline, timeoutMs, over } = this.#options
+    const participant = participants.get(name)
+    if (participant === undefined) throw new Error(`${name} is not configured`)
+    const access = reads.has(name) ? 'read' : 'write'
+    // Before BEGIN, so that the epoch which the claim must find is in every snapshot.
+    if (access === 'write') await unlessAborted(over, warmth.of(participant))
+    const request = { txid, access, isolation: isolation(name), deadline, timeoutMs } as const
+    return participant.join({ ...request, signal: over })
+  }
+
+  /**
+   * @throws the user's own error as it is, when everything was rolled back; AssentError otherwise
+   */
+  async execute<T>(work: () => Promise<T>): Promise<Committed<T>> {
+    const { over } = this.#options
+    let value: T
+    try {
+      value = await unlessAborted(over, Promise.resolve().then(work))
+      await unlessAborted(over, this.#drain())
+    } catch (error) {
+      throw await this.#rollBack(error)
+    }
+    this.#seal()
+    const fault = this.#faults()[0]
+    if (fault !== undefined) throw await this.#rollBack(undefined)
+    const plan = await this.#settle()
+    this.#plan = plan
+    const id = await this.#commit(plan)
+    return { value, id }
+  }
+
+  async #settle(): Promise<Plan> {
+    const joined = this.#branches().map((branch) => ({
+      name: branch.name,
+      access: this.#options.reads.has(branch.name) ? ('read' as const) : ('write' as const),
+      canPrepare: branch.canPrepare,
+    }))
+    const settled = settle(joined, this.#options.decider)
+    if ('plan' in settled) return settled.plan
+    throw await this.#rollBack(cannotPrepare(settled.refused, this.#options.decider))
+  }
+
+  async #commit(plan: Plan): Promise<string> {
+    const { participants, world, recovery } = this.#setting
+    const { over, txid } = this.#options
+    const branches = new Map(this.#branches().map((branch) => [branch.name, branch]))
+    const commitment: Commitment = { branches, participants, recovery, world, over }
+    const isRetryable = (name: string, error: unknown): boolean =>
+      participants.get(name)?.isRetryable(error) ?? false
+    if (plan.protocol === 'one-phase') {
+      const running = commitOnePhase(plan, commitment)
+      this.#setting.background(running.finished)
+      const error = onePhaseError(await running.told, { transactionId: txid, isRetryable })
+      if (error !== undefined) throw error
+      return txid
+    }
+    const id = await this.#register(plan)
+    const running = commitTwoPhase(plan, id, this.#options.resolveWhen, commitment)
+    this.#setting.background(running.finished)
+    const error = twoPhaseError(await running.told, id, isRetryable)
+    if (error !== undefined) throw error
+    return formatTransactionId(id)
+  }
+
+  /** Fixes the register: everything that must be true of the databases before the first mark. */
+  async #register(plan: TwoPhasePlan): Promise<TransactionId> {
+    const { over, txid } = this.#options
+    try {
+      const names = [plan.decider, ...plan.voters]
+      const sites = await unlessAborted(
+        over,
+        Promise.all(names.map((name) => this.#participant(name).readyToMark())),
+      )
+      refuseSameDatabase(
+        names,
+        sites.map((site) => site.databaseId),
+      )
+      const epoch = await unlessAborted(over, this.#participant(plan.decider).currentEpoch())
+      return { app: this.#setting.app, register: plan.decider, epoch, txid }
+    } catch (error) {
+      throw await this.#rollBack(error)
+    }
+  }
+
+  /** Waits for every join and every statement that was begun, and for those begun meanwhile. */
+  async #drain(): Promise<void> {
+    for (let before = -1; before !== this.#joinings.size;) {
+      before = this.#joinings.size
+      await Promise.allSettled([...this.#joinings.values()].map((joining) => joining.branch))
+      await Promise.all(this.#branches().map((branch) => branch.drain()))
+    }
+  }
+
+  #seal(): void {
+    this.#stage = 'settled'
+    for (const branch of this.#branches()) branch.seal()
+  }
+
+  /**
+   * Ends everything before anything was marked, and says what to throw.
+   *
+   * @returns the error as it is; or an AssentError when a branch got out of hand, or time was up
+   */
+  async #rollBack(error: unknown): Promise<unknown> {
+    const isOver = this.#options.over.aborted
+    this.#seal()
+    if (isOver) for (const branch of this.#branches()) branch.cut()
+    else await unlessAborted(this.#options.over, this.#drain()).catch(() => undefined)
+    const faults = this.#faults()
+    for (const joining of this.#joinings.values()) void endLateJoin(joining)
+    const ending = Promise.all(this.#branches().map((branch) => branch.end('abort', undefined)))
+    await unlessAborted(this.#options.over, ending).catch(() => {
+      for (const branch of this.#branches()) branch.cut()
+    })
+    const escaped = faults.find((fault) => fault.outcome === 'unknown')
+    if (escaped !== undefined) return this.#faultError(escaped, error)
+    if (error !== undefined) return error
+    const [fault] = faults
+    return fault === undefined ? new Error('nothing was wrong') : this.#faultError(fault, error)
+  }
+
+  #faultError(fault: BranchFault, error: unknown): AssentError {
+    return new AssentError({
+      code: fault.code,
+      outcome: fault.outcome,
+      retryable: fault.code === 'ASSENT_UNCLEAR',
+      transactionId: this.#options.txid,
+      message: `${fault.message}.`,
+      cause: error ?? fault.cause,
+    })
+  }
+
+  #faults(): readonly BranchFault[] {
+    return this.#branches()
+      .map((branch) => branch.fault())
+      .filter((fault) => fault !== undefined)
+  }
+
+  #branches(): readonly Branch[] {
+    return [...this.#joinings.values()]
+      .map((joining) => joining.joined)
+      .filter((branch) => branch !== undefined)
+  }
+
+  #participant(name: string): Participant {
+    const participant = this.#setting.participants.get(name)
+    if (participant === undefined) throw new Error(`${name} is not configured`)
+    return participant
+  }
+}
+
+/** The promise, or the signal's reason if that comes first. */
+async function unlessAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
+  if (signal.aborted) {
+    promise.catch(() => undefined)
+    throw signal.reason
+  }
+  const aborted = Promise.withResolvers<never>()
+  const onAbort = (): void => {
+    aborted.reject(signal.reason as Error)
+  }
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    return await Promise.race([promise, aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+    promise.catch(() => undefined)
+  }
+}
+
+/** A branch whose BEGIN is answered after its transaction has ended is rolled back then. */
+async function endLateJoin(joining: Joining): Promise<void> {
+  if (joining.joined !== undefined) return
+  try {
+    const branch = await joining.branch
+    branch.seal()
+    await branch.end('abort', undefined)
+  } catch {
+    // It never joined.
+  }
+}
+
+function ended(name: string): AssentError {
+  return new AssentError({
+    code: 'ASSENT_BRANCH_ENDED',
+    outcome: 'unknown',
+    message:
+      `${name} was used after its transaction's function had returned; this statement was not ` +
+      `run. Await every statement inside the function given to transaction().`,
+  })
+}
+
+function cannotPrepare(refused: readonly string[], decider: string | undefined): AssentError {
+  const wished = decider === undefined ? '' : ` (decider: '${decider}' leaves no choice)`
+  return new AssentError({
+    code: 'ASSENT_CANNOT_PREPARE',
+    outcome: 'aborted',
+    message:
+      `${refused.join(' and ')} wrote, and can't keep a prepared transaction${wished}: only one ` +
+      `such database can take part, as the decider. Set max_prepared_transactions (and restart) ` +
+      `on the others, or declare those that only read in \`reads\`.`,
+  })
+}
+
+function refuseSameDatabase(names: readonly string[], ids: readonly string[]): void {
+  const at = ids.findIndex((id, index) => ids.indexOf(id) !== index)
+  if (at === -1) return
+  const twin = names[ids.indexOf(ids[at] ?? '')]
+  throw new AssentError({
+    code: 'ASSENT_SAME_DATABASE',
+    outcome: 'aborted',
+    message:
+      `${twin} and ${names[at]} are the same database, and would wait for each other's marks. ` +
+      `Configure it once; one branch can use all of its schemas.`,
+  })
+}

@@ -1,0 +1,156 @@
+/**
+ * What a system must offer to take part: the contract of everything under `systems/`.
+ *
+ * Owns: the types of the seam between the engine and the outside.
+ * Promises, to be kept by every system (`test/contract` holds each to it):
+ *   - an answer is `yes` or `no` only when the system's whitelist has it; everything else, a broken
+ *     connection and a surprise included, is `unknown`;
+ *   - no method of a branch throws for an outside reason once it has joined: it answers;
+ *   - a branch whose connection is in a state that we don't know never gives that connection back.
+ * Never: knows of a plan, an order or another branch. That is the protocol's.
+ */
+import type { Answer, AskAnswer, EndAnswer, Gid, TransactionId } from '../protocol/index.ts'
+import type { World } from './world.ts'
+
+/** What `createAssent` gives to each system when it opens a participant. */
+export interface ParticipantContext {
+  readonly app: string
+  /** The name under which the participant is configured. */
+  readonly name: string
+  readonly world: World
+}
+
+/** What a system's function (`pg(pool)`) returns: a participant that has no name yet. */
+export interface ParticipantDefinition<Handle> {
+  /** `pg`, `mysql2`, … */
+  readonly system: string
+  /** Two participants with the same identity are the same pool, and refused. */
+  readonly identity: object
+  open(context: ParticipantContext): Participant<Handle>
+}
+
+export interface Participant<Handle = unknown> {
+  readonly name: string
+  readonly system: string
+  /**
+   * Begins a branch. Waits for a connection at most until `request.deadline`.
+   *
+   * @throws AssentError with outcome `aborted`: nothing was begun.
+   */
+  join(request: JoinRequest): Promise<Branch>
+  /** What users hold: calls `join` at the first statement, and hands every statement to the branch. */
+  handle(join: () => Promise<Branch>): Handle
+  /**
+   * Makes sure that marks can be written here and would last, and creates the schema if it may.
+   * Cheap once it has succeeded.
+   *
+   * @throws AssentError with outcome `aborted`, which says what to change.
+   */
+  readyToMark(): Promise<MarkSite>
+  /** The epoch that new transactions decided here must name, durably read. Cheap when cached. */
+  currentEpoch(): Promise<string>
+  /** Drops the cached epoch: a claim found it unlisted, or of another server. */
+  forgetEpoch(): void
+  /** *Ask* a mark here: insert an abort under the key, or read what is there (see `AskAnswer`). */
+  ask(question: Question): Promise<AskAnswer>
+  /** Whether a decision stands here for a txid whose register is not known. Never inserts. */
+  lookUp(txid: string): Promise<'committed' | 'not-found' | 'unclear'>
+  /** Everything prepared in this database, ours or not, from a connection reserved for recovery. */
+  listPrepared(): Promise<PreparedList>
+  /** Ends a prepared branch from a connection reserved for recovery. */
+  endPrepared(gid: Gid, decision: 'commit' | 'abort'): Promise<EndAnswer>
+  /** Whether an error that the user's function threw means "run the transaction again". */
+  isRetryable(error: unknown): boolean
+  /** Creates the schema; with `print` only returns its SQL. */
+  migrate(options: { readonly print: boolean }): Promise<string>
+  /** Ends the connections reserved for recovery. The user's pool stays open. */
+  close(): Promise<void>
+}
+
+export interface JoinRequest {
+  readonly txid: string
+  readonly access: 'read' | 'write'
+  readonly isolation: Isolation | undefined
+  /** On `World.now()`. */
+  readonly deadline: number
+  /** The most that this transaction may take; the server's idle time-outs derive from it. */
+  readonly timeoutMs: number
+  readonly signal: AbortSignal
+}
+
+export type Isolation = 'read committed' | 'repeatable read' | 'serializable'
+
+/** What a participant says of itself when it is ready to be marked. */
+export interface MarkSite {
+  /** Identifies the database, so that one configured twice is noticed before it is marked twice. */
+  readonly databaseId: string
+}
+
+/** One branch of one transaction: a connection with an open transaction on it. */
+export interface Branch {
+  readonly name: string
+  readonly canPrepare: boolean
+  /** Waits until every statement that was begun has been answered. Never rejects. */
+  drain(): Promise<void>
+  /** Refuses every later use of the handle. */
+  seal(): void
+  /**
+   * Why the branch can't be committed, although the user's function returned: a swallowed error, a
+   * COMMIT by the user, a lost connection. `undefined` when nothing is known against it.
+   */
+  fault(): BranchFault | undefined
+  /** Writes the claim into the open transaction. */
+  claim(mark: Mark): Promise<Answer>
+  /** Writes the receipt and prepares, in one message. */
+  vote(mark: Mark, gid: Gid): Promise<Answer>
+  /** Commits the open transaction: a reader's, the only writer's, or the decider's. */
+  commit(): Promise<Answer>
+  /**
+   * Ends the branch as decided: COMMIT PREPARED, or ROLLBACK PREPARED, or ROLLBACK if it is still
+   * open. `done` for one that never got to anything durable.
+   */
+  end(decision: 'commit' | 'abort', gid: Gid | undefined): Promise<EndAnswer>
+  /** Cuts the connection, so that what is unanswered becomes `unknown` now. */
+  cut(): void
+}
+
+export interface BranchFault {
+  readonly code: 'ASSENT_SWALLOWED_ERROR' | 'ASSENT_TRANSACTION_CONTROL' | 'ASSENT_UNCLEAR'
+  readonly message: string
+  readonly cause: unknown
+  /**
+   * `unknown` when the user's own COMMIT may have made a part durable: then "aborted" would be a
+   * lie about this branch.
+   */
+  readonly outcome: 'aborted' | 'unknown'
+}
+
+/** The row that a transaction writes in each writing branch. */
+export interface Mark {
+  readonly id: TransactionId
+  /** The branches that are marked: the decider and every voter. */
+  readonly participants: readonly string[]
+}
+
+export interface Question {
+  readonly txid: string
+  /** The epoch that the asker's id names, for what a missing row means. */
+  readonly epoch: string
+  readonly app: string
+  readonly register: string
+}
+
+export interface PreparedList {
+  readonly branches: readonly PreparedBranch[]
+  /** How many processes scan this database, this one included. */
+  readonly processes: number
+}
+
+export interface PreparedBranch {
+  /** The prepared transaction's id, as the system has it. */
+  readonly gid: string
+  /** By the server's own clock. */
+  readonly ageMs: number
+  /** Whether the role that recovers may end it. */
+  readonly mayEnd: boolean
+}

@@ -1,0 +1,19 @@
+/**
+ * What the process around us must offer: clock, timers, random bytes.
+ *
+ * Contract: no safety rests on any of them. A clock that jumps, a timer that is late and bytes that
+ * repeat (within one process's lifetime they must not) change who works first, or abort a
+ * transaction; they never end a prepared branch.
+ */
+export interface World {
+  /** Milliseconds of a clock that never goes back. Only differences mean something. */
+  now(): number
+  /** Resolves after `ms`, or as soon as `signal` is aborted; never rejects. Somebody awaits it. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>
+  /** The same for work in the background: it does not keep the process alive. */
+  rest(ms: number, signal?: AbortSignal): Promise<void>
+  /** Unpredictable bytes: a txid is as good as a secret on some systems. */
+  randomBytes(length: number): Uint8Array
+  /** Uniform in [0, 1), for jitter. */
+  random(): number
+}

@@ -1,0 +1,72 @@
+/**
+ * What a participant or a register can answer, as values.
+ *
+ * Owns: the three-valued answers of the protocol and what a register's answer means (`conclude`).
+ * Promises: nothing unclear is ever folded into a yes or a no: `unknown` is a member of its own.
+ * Never: knows which text of which system means what. That whitelist is the system's (`systems/`).
+ */
+
+/** A participant's answer to a claim, a vote or a COMMIT. */
+export type Answer =
+  | { readonly answer: 'yes' }
+  /** Definite: what was asked for did not happen and never will. */
+  | { readonly answer: 'no'; readonly cause: unknown }
+  /** It may have happened, may happen later, or may never have arrived. */
+  | { readonly answer: 'unknown'; readonly cause: unknown }
+
+/** The answer to ending a branch: COMMIT PREPARED, ROLLBACK PREPARED, or ROLLBACK of open work. */
+export type EndAnswer =
+  | { readonly answer: 'done' }
+  /** "No such prepared transaction": somebody ended it, it is not prepared yet, or it was lost. */
+  | { readonly answer: 'missing' }
+  | { readonly answer: 'unknown'; readonly cause: unknown }
+
+/**
+ * The answer to *Ask*, the one way to read a mark.
+ *
+ * `found` and `absent` are only ever given after the asker's own transaction ended as the rule says:
+ * `found` after its COMMIT was acknowledged without a warning (seen is not durable), `absent` while
+ * the asker's own row kept the key.
+ */
+export type AskAnswer =
+  /** A transaction with that key is still open or prepared here. */
+  | { readonly answer: 'waits' }
+  | { readonly answer: 'found'; readonly decision: 'commit' | 'abort' }
+  /** `memory`: whether the epoch was listed, by the present server, while our row held the key. */
+  | { readonly answer: 'absent'; readonly memory: 'remembered' | 'forgotten' }
+  | { readonly answer: 'unknown'; readonly cause: unknown }
+
+/** What is known of a decision after asking its register. */
+export type Conclusion =
+  | 'commit'
+  | 'abort'
+  /** The owner's transaction is still open. */
+  | 'running'
+  /** No row, and the register does not remember the epoch: nothing safe can be concluded. */
+  | 'held'
+  /** No usable answer; ask again. */
+  | 'unclear'
+
+/**
+ * What a register's answer means (design, *Memory*): a row that is found is always obeyed; a
+ * missing row means abort only if the epoch is remembered.
+ */
+export function conclude(asked: AskAnswer): Conclusion {
+  switch (asked.answer) {
+    case 'found':
+      return asked.decision
+    case 'absent':
+      return asked.memory === 'remembered' ? 'abort' : 'held'
+    case 'waits':
+      return 'running'
+    case 'unknown':
+      return 'unclear'
+    default:
+      return assertNever(asked)
+  }
+}
+
+/** Ends a `switch` over a union: a member that was forgotten is a compile error. */
+export function assertNever(value: never): never {
+  throw new Error(`impossible value: ${JSON.stringify(value)}`)
+}

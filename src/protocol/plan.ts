@@ -1,0 +1,69 @@
+/**
+ * Who plays which part in one transaction, settled when the user's function has returned.
+ *
+ * Owns: the choice of the protocol and of the decider.
+ * Promises: a plan names every joined participant exactly once; two writers that can't prepare are
+ * refused here, before anything is marked.
+ * Never: guesses who wrote. A branch that was not declared a reader counts as a writer, since a
+ * database can hide writes from us (NOTIFY and foreign tables assign no xid on PostgreSQL).
+ */
+
+/** A participant that joined, in the order of joining. */
+export interface Joined {
+  readonly name: string
+  readonly access: 'read' | 'write'
+  /** Whether its system can keep a prepared branch (`max_prepared_transactions > 0`). */
+  readonly canPrepare: boolean
+}
+
+export interface OnePhasePlan {
+  readonly protocol: 'one-phase'
+  readonly readers: readonly string[]
+  /** The only branch that may have written: none or one. */
+  readonly writers: readonly [] | readonly [string]
+}
+
+export interface TwoPhasePlan {
+  readonly protocol: 'two-phase'
+  readonly readers: readonly string[]
+  /** Its COMMIT is the decision. */
+  readonly decider: string
+  /** Every other writer, in the order of joining: they prepare. */
+  readonly voters: readonly string[]
+}
+
+export type Plan = OnePhasePlan | TwoPhasePlan
+
+export type Settled =
+  | { readonly plan: Plan }
+  /** These all wrote and can't prepare; at most one of them could be the decider. */
+  | { readonly refused: readonly string[] }
+
+/**
+ * Settles the roles.
+ *
+ * The decider is the one that can't prepare, if there is one; else the wished one, if it wrote;
+ * else the first that joined. A wish that contradicts the first rule is refused, not overruled.
+ */
+export function settle(joined: readonly Joined[], wish: string | undefined): Settled {
+  const readers = joined.filter((branch) => branch.access === 'read').map((branch) => branch.name)
+  const writers = joined.filter((branch) => branch.access === 'write')
+  const [first, second] = writers
+  if (first === undefined) return { plan: { protocol: 'one-phase', readers, writers: [] } }
+  if (second === undefined) {
+    return { plan: { protocol: 'one-phase', readers, writers: [first.name] } }
+  }
+  const wished = writers.find((branch) => branch.name === wish)
+  const unable = writers.filter((branch) => !branch.canPrepare)
+  const decider = wished ?? unable[0] ?? first
+  const refused = unable.filter((branch) => branch.name !== decider.name)
+  if (refused.length > 0) return { refused: unable.map((branch) => branch.name) }
+  return {
+    plan: {
+      protocol: 'two-phase',
+      readers,
+      decider: decider.name,
+      voters: writers.filter((branch) => branch !== decider).map((branch) => branch.name),
+    },
+  }
+}

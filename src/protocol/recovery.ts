@@ -1,0 +1,194 @@
+/**
+ * Recovery of one prepared branch, by any process that sees it listed.
+ *
+ * Owns: what a recoverer asks, in which order, and what it may do with the answers.
+ * Promises: a branch ends only by obeying its register. What can't be settled now ends the round
+ * with a reason, and the next scan starts a new one.
+ * Never: uses age, silence or an unclear answer as a reason to end a branch.
+ */
+import { assertNever, conclude } from './answers.ts'
+import type { AskAnswer, Conclusion, EndAnswer } from './answers.ts'
+import { mayLeave } from './machine.ts'
+import { RECOVERY_ORDERING } from './ordering.ts'
+import type { RecoveryFact, RecoveryMessage, Table } from './ordering.ts'
+
+type Knowledge = 'unasked' | 'asking' | Conclusion
+
+export interface RecoveryState {
+  readonly register: Knowledge
+  readonly ending: 'unsent' | 'commit sent' | 'rollback sent' | EndAnswer['answer']
+  /** Which end was sent, once one was. */
+  readonly obeyed: 'nothing' | 'commit' | 'abort'
+  readonly receipt: 'unasked' | 'asking' | 'found' | 'absent' | 'waits' | 'unclear'
+  readonly registerAgain: Knowledge | 'gone'
+  readonly verdict: Verdict | 'open'
+}
+
+/** How a round of recovery ended. */
+export type Verdict =
+  | 'committed'
+  | 'rolled-back'
+  /** The register says commit, and this participant has neither the branch nor its receipt. */
+  | 'lost-vote'
+  /** Nothing is left to be done here, and nobody has to be told. */
+  | 'gone'
+  /** Still in doubt; the next scan tries again. */
+  | 'running'
+  | 'held'
+  | 'register-unclear'
+  | 'branch-unclear'
+
+export type RecoveryEvent =
+  | { readonly type: 'start' }
+  | { readonly type: 'register-asked'; readonly answer: AskAnswer }
+  | { readonly type: 'ended'; readonly answer: EndAnswer }
+  | { readonly type: 'receipt-asked'; readonly answer: AskAnswer }
+
+export interface RecoveryStep {
+  readonly state: RecoveryState
+  readonly effects: readonly RecoveryMessage[]
+}
+
+export const LISTED: RecoveryState = {
+  register: 'unasked',
+  ending: 'unsent',
+  obeyed: 'nothing',
+  receipt: 'unasked',
+  registerAgain: 'unasked',
+  verdict: 'open',
+}
+
+export function step(
+  before: RecoveryState,
+  event: RecoveryEvent,
+  ordering: Table<RecoveryMessage, RecoveryFact> = RECOVERY_ORDERING,
+): RecoveryStep {
+  return send(learn(before, event), ordering)
+}
+
+function learn(state: RecoveryState, event: RecoveryEvent): RecoveryState {
+  switch (event.type) {
+    case 'start':
+      return state
+    case 'register-asked': {
+      if (state.registerAgain !== 'asking') {
+        return { ...state, register: conclude(event.answer) }
+      }
+      // The second time only a row that is still there matters; one that is gone was settled.
+      const isGone = event.answer.answer === 'absent'
+      return { ...state, registerAgain: isGone ? 'gone' : conclude(event.answer) }
+    }
+    case 'ended':
+      return { ...state, ending: event.answer.answer }
+    case 'receipt-asked':
+      return { ...state, receipt: readReceipt(event.answer) }
+    default:
+      return assertNever(event)
+  }
+}
+
+/** A receipt is only present or not: its epoch's memory plays no part (that is the register's). */
+function readReceipt(asked: AskAnswer): RecoveryState['receipt'] {
+  return asked.answer === 'unknown' ? 'unclear' : asked.answer
+}
+
+function send(state: RecoveryState, ordering: Table<RecoveryMessage, RecoveryFact>): RecoveryStep {
+  const may = (message: RecoveryMessage): boolean =>
+    mayLeave(ordering, message, (fact) => holds(fact, state))
+  if (state.verdict !== 'open') return { state, effects: [] }
+  if (state.register === 'unasked' && may('ask-register')) {
+    return { state: { ...state, register: 'asking' }, effects: ['ask-register'] }
+  }
+  if (state.ending === 'unsent' && may('commit-prepared')) {
+    const next = { ...state, ending: 'commit sent', obeyed: 'commit' } as const
+    return { state: next, effects: ['commit-prepared'] }
+  }
+  if (state.ending === 'unsent' && may('rollback-prepared')) {
+    const next = { ...state, ending: 'rollback sent', obeyed: 'abort' } as const
+    return { state: next, effects: ['rollback-prepared'] }
+  }
+  if (state.receipt === 'unasked' && may('ask-receipt')) {
+    return { state: { ...state, receipt: 'asking' }, effects: ['ask-receipt'] }
+  }
+  if (state.registerAgain === 'unasked' && may('ask-register-again')) {
+    return { state: { ...state, registerAgain: 'asking' }, effects: ['ask-register-again'] }
+  }
+  if (may('alarm-lost-vote')) {
+    return { state: { ...state, verdict: 'lost-vote' }, effects: ['alarm-lost-vote'] }
+  }
+  return { state: { ...state, verdict: verdict(state) }, effects: [] }
+}
+
+function holds(fact: RecoveryFact, state: RecoveryState): boolean {
+  switch (fact) {
+    case 'the register says commit':
+      return state.register === 'commit'
+    case 'the register says abort':
+      return state.register === 'abort'
+    case 'the branch was missing':
+      return state.obeyed === 'commit' && state.ending === 'missing'
+    case 'the receipt is absent':
+      return state.receipt === 'absent'
+    case 'the register still says commit':
+      return state.registerAgain === 'commit'
+    default:
+      return assertNever(fact)
+  }
+}
+
+/** What follows when nothing more may be sent and no answer is awaited. */
+function verdict(state: RecoveryState): Verdict | 'open' {
+  switch (state.register) {
+    case 'unasked':
+    case 'asking':
+      return 'open'
+    case 'running':
+      return 'running'
+    case 'held':
+      return 'held'
+    case 'unclear':
+      return 'register-unclear'
+    case 'abort':
+      return endedVerdict(state, 'rolled-back')
+    case 'commit':
+      return endedVerdict(state, 'committed')
+    default:
+      return assertNever(state.register)
+  }
+}
+
+function endedVerdict(state: RecoveryState, done: 'rolled-back' | 'committed'): Verdict | 'open' {
+  switch (state.ending) {
+    case 'unsent':
+    case 'commit sent':
+    case 'rollback sent':
+      return 'open'
+    case 'done':
+      return done
+    case 'unknown':
+      return 'branch-unclear'
+    case 'missing':
+      // Safe: an abort that the register proved stays one, so whoever ended it rolled it back.
+      return state.obeyed === 'abort' ? 'gone' : receiptVerdict(state)
+    default:
+      return assertNever(state.ending)
+  }
+}
+
+function receiptVerdict(state: RecoveryState): Verdict | 'open' {
+  switch (state.receipt) {
+    case 'unasked':
+    case 'asking':
+      return 'open'
+    case 'found':
+      return 'committed'
+    case 'waits':
+    case 'unclear':
+      return 'branch-unclear'
+    case 'absent':
+      if (state.registerAgain === 'asking' || state.registerAgain === 'unasked') return 'open'
+      return state.registerAgain === 'gone' ? 'gone' : 'register-unclear'
+    default:
+      return assertNever(state.receipt)
+  }
+}

@@ -1,0 +1,229 @@
+/**
+ * The connection of one branch while the user's function runs.
+ *
+ * Owns: what passes to the connection, and what the server says on it in the meantime.
+ * Promises: transaction control is refused before it is sent; if some gets past (a text that the
+ * server reads differently than we do), the tags and the status that it answers with show it, and
+ * the branch is never committed by Assent after that. A failed statement that was swallowed is
+ * known, with its error.
+ * Never: changes a statement, a result or an error of the user's.
+ */
+import { AssentError } from '../../protocol/index.ts'
+import type { BranchFault } from '../../ports/index.ts'
+import type { PgPoolClient, ServerError, Submittable } from './driver.ts'
+import { send } from './message.ts'
+import { effectsOf } from './statements.ts'
+
+/** Tags that end or begin a transaction. ROLLBACK is also what ROLLBACK TO answers with. */
+const CONTROL_TAGS = new Set([
+  'BEGIN',
+  'START TRANSACTION',
+  'COMMIT',
+  'PREPARE TRANSACTION',
+  'COMMIT PREPARED',
+  'ROLLBACK PREPARED',
+])
+/** After these, a part of the branch's work is out of our hands. */
+const ESCAPING_TAGS = new Set(['COMMIT', 'PREPARE TRANSACTION'])
+
+/** Whether the branch is still in the transaction that it was begun with. */
+type Course =
+  | { readonly kind: 'inside' }
+  /** A statement failed; PostgreSQL refuses everything until a ROLLBACK (TO). */
+  | { readonly kind: 'failed'; readonly error: unknown }
+  /** The transaction ended or was replaced, by `tag`. */
+  | { readonly kind: 'left'; readonly tag: string; readonly escaped: 'nothing' | 'work' }
+  | { readonly kind: 'lost' }
+
+export class GuardedConnection {
+  readonly #name: string
+  readonly #client: PgPoolClient
+  readonly #access: 'read' | 'write'
+  #course: Course = { kind: 'inside' }
+  #usable: 'open' | 'sealed' = 'open'
+  #session: 'untouched' | 'touched' = 'untouched'
+  #savepoints: 'none' | 'used' = 'none'
+  #submitted = 0
+  #answered = 0
+  #lastError: unknown
+  #stopListening: () => void
+
+  /** Takes over right after BEGIN was answered. */
+  constructor(name: string, client: PgPoolClient, access: 'read' | 'write') {
+    this.#name = name
+    this.#client = client
+    this.#access = access
+    this.#stopListening = this.#listen()
+  }
+
+  /** Whether a statement may have changed settings beyond this transaction. */
+  get session(): 'untouched' | 'touched' {
+    return this.#session
+  }
+
+  /** `client.query`, in all its forms. */
+  query(args: readonly unknown[]): unknown {
+    this.#check(textOf(args[0]))
+    this.#submitted += 1
+    const query = this.#client.query.bind(this.#client) as (...args: readonly unknown[]) => unknown
+    return query(...args)
+  }
+
+  /** Waits until the server is ready behind everything that was sent. Never rejects. */
+  async drain(): Promise<void> {
+    while (this.#submitted > this.#answered && this.#course.kind !== 'lost') {
+      const before = this.#submitted
+      // An empty message: its ReadyForQuery comes behind every other answer.
+      const reply = await send(this.#client, [])
+      if (reply.kind === 'lost') this.#course = { kind: 'lost' }
+      // Statements that were begun while we waited are drained too.
+      if (this.#submitted === before) return
+    }
+  }
+
+  /** Ends the user's part: later statements are refused, and tags are our own from here on. */
+  seal(): void {
+    this.#usable = 'sealed'
+    this.#stopListening()
+    this.#stopListening = () => undefined
+  }
+
+  fault(): BranchFault | undefined {
+    switch (this.#course.kind) {
+      case 'inside':
+        return undefined
+      case 'failed':
+        return {
+          code: 'ASSENT_SWALLOWED_ERROR',
+          outcome: 'aborted',
+          message:
+            `A statement on ${this.#name} failed, its error was caught, and the transaction went ` +
+            `on. PostgreSQL has undone all of its work there. Rethrow the error, or run such a ` +
+            `statement under a SAVEPOINT and ROLLBACK TO it`,
+          cause: this.#course.error,
+        }
+      case 'left':
+        return {
+          code: 'ASSENT_TRANSACTION_CONTROL',
+          outcome: this.#course.escaped === 'work' ? 'unknown' : 'aborted',
+          message:
+            `A statement on ${this.#name} ended the transaction by itself (${this.#course.tag}). ` +
+            (this.#course.escaped === 'work'
+              ? `What was done before it may be durable there; Assent commits nothing`
+              : `What was done before it is undone; Assent commits nothing`),
+          cause: undefined,
+        }
+      case 'lost':
+        return {
+          code: 'ASSENT_UNCLEAR',
+          outcome: 'aborted',
+          message: `The connection to ${this.#name} was lost before anything was committed`,
+          cause: this.#lastError,
+        }
+    }
+  }
+
+  #check(text: string): void {
+    if (this.#usable === 'sealed') {
+      throw new AssentError({
+        code: 'ASSENT_BRANCH_ENDED',
+        outcome: 'unknown',
+        message:
+          `${this.#name} was used after its transaction's function had returned; this statement ` +
+          `was not run. Await every statement inside the function given to transaction().`,
+      })
+    }
+    for (const { effect, statement } of effectsOf(text)) {
+      if (effect === 'control' || (effect === 'mode' && this.#access === 'read')) {
+        throw this.#refusal(statement)
+      }
+      if (effect === 'session') this.#session = 'touched'
+      if (effect === 'savepoint') this.#savepoints = 'used'
+    }
+  }
+
+  #refusal(statement: string): AssentError {
+    const words = statement.split(/\s+/).slice(0, 3).join(' ').slice(0, 40)
+    return new AssentError({
+      code: 'ASSENT_TRANSACTION_CONTROL',
+      outcome: 'aborted',
+      message:
+        `${this.#name}: "${words}" would begin, end or change the transaction that Assent runs, ` +
+        `so it was not sent. Return from the function to commit, throw to roll back; inside, use ` +
+        `SAVEPOINT, RELEASE and ROLLBACK TO.`,
+    })
+  }
+
+  #listen(): () => void {
+    const { connection } = this.#client
+    const onTag = (message: { text: string }): void => this.#onTag(message.text)
+    const onReady = (message: { status: string }): void => this.#onReady(message.status)
+    const onError = (error: ServerError): void => {
+      // 25P02 only repeats that an earlier statement failed; that one is the cause to tell.
+      if (error.code !== '25P02') this.#lastError = error
+    }
+    const onEnd = (): void => {
+      this.#course = this.#course.kind === 'left' ? this.#course : { kind: 'lost' }
+    }
+    const on = connection.on.bind(connection) as (event: string, listener: unknown) => void
+    on('commandComplete', onTag)
+    on('readyForQuery', onReady)
+    on('errorMessage', onError)
+    on('end', onEnd)
+    return () => {
+      connection.removeListener('commandComplete', onTag)
+      connection.removeListener('readyForQuery', onReady)
+      connection.removeListener('errorMessage', onError)
+      connection.removeListener('end', onEnd)
+    }
+  }
+
+  #onTag(tag: string): void {
+    if (tag === 'ROLLBACK' && this.#savepoints === 'none') this.#leave(tag)
+    if (CONTROL_TAGS.has(tag)) this.#leave(tag)
+  }
+
+  #onReady(status: string): void {
+    this.#answered += 1
+    if (status === 'I') this.#leave('the transaction is over')
+    if (this.#course.kind === 'inside' && status === 'E') {
+      this.#course = { kind: 'failed', error: this.#lastError }
+    } else if (this.#course.kind === 'failed' && status === 'T') {
+      this.#course = { kind: 'inside' }
+    }
+  }
+
+  #leave(tag: string): void {
+    const before = this.#course.kind === 'left' ? this.#course : undefined
+    const escaped = ESCAPING_TAGS.has(tag) ? 'work' : (before?.escaped ?? 'nothing')
+    this.#course = { kind: 'left', tag: before?.tag ?? tag, escaped }
+  }
+}
+
+/** The SQL of whatever `client.query` accepts. */
+function textOf(query: unknown): string {
+  if (typeof query === 'string') return query
+  if (typeof query === 'object' && query !== null) {
+    if ('text' in query && typeof query.text === 'string') return query.text
+    // pg-query-stream wraps a cursor.
+    if ('cursor' in query) return textOf(query.cursor)
+    if ('name' in query && typeof query.name === 'string') return ''
+  }
+  throw new AssentError({
+    code: 'ASSENT_OPTION',
+    outcome: 'aborted',
+    message:
+      `A query without a readable text was given (${typeof query}). Expected a string, or an ` +
+      `object with \`text\`: node-postgres' query config, a Query, a Cursor or a QueryStream.`,
+  })
+}
+
+/** Whether `client.query` would return this object itself instead of a promise. */
+export function isSubmittable(query: unknown): query is Submittable {
+  return (
+    typeof query === 'object' &&
+    query !== null &&
+    'submit' in query &&
+    typeof query.submit === 'function'
+  )
+}

@@ -1,0 +1,149 @@
+/**
+ * Assent's own messages to PostgreSQL: several statements under one Sync.
+ *
+ * Owns: the wire form of everything that Assent itself says on a connection.
+ * Promises: one message, one Sync: the statement behind a failed one is skipped by the server, and
+ * never runs. The reply has every tag in full (node-postgres keeps only the first word of a tag,
+ * and `PREPARE TRANSACTION` and `PREPARE` are not the same answer), every warning, and the status
+ * that the server reported last.
+ * Never: takes an error alone for an answer. A server that goes down reports an error too, and
+ * then closes the connection without saying that it is ready again: that is `lost`.
+ *
+ * Source: PostgreSQL manual, "Extended Query": after an error, the backend discards messages until
+ * a Sync is reached.
+ */
+import { isServerError } from './driver.ts'
+import type { Notice, PgClient, PgConnection, ServerError, Submittable } from './driver.ts'
+
+export interface Statement {
+  readonly text: string
+  /** Bound as text; `null` is SQL's null. */
+  readonly values?: readonly (string | null)[]
+}
+
+/** A warning, and the statement (counted from 0) that was running when it came. */
+export interface Warning {
+  readonly during: number
+  readonly message: string
+}
+
+export type Reply =
+  | {
+      readonly kind: 'answered'
+      /** The tag of each statement that completed, in full: `INSERT 0 1`. */
+      readonly tags: readonly string[]
+      /** The rows of each statement that completed, as text. */
+      readonly rows: readonly (readonly (readonly (string | null)[])[])[]
+      /** The error that stopped the message, if one did. */
+      readonly error: ServerError | undefined
+      readonly warnings: readonly Warning[]
+      /** `I` outside a transaction, `T` inside, `E` inside a failed one. */
+      readonly status: string
+    }
+  /** The connection ended before the server said that it was ready. */
+  | { readonly kind: 'lost'; readonly cause: unknown }
+
+/** Sends one message and waits for its whole answer. Never rejects. */
+export function send(client: PgClient, statements: readonly Statement[]): Promise<Reply> {
+  return new Promise((resolve) => {
+    client.query(new Message(statements, resolve))
+  })
+}
+
+class Message implements Submittable {
+  /** node-postgres calls it when a `query_timeout` of the pool is due: see `handleError`. */
+  callback: (() => void) | undefined = undefined
+  readonly #statements: readonly Statement[]
+  readonly #resolve: (reply: Reply) => void
+  readonly #tags: string[] = []
+  readonly #rows: (string | null)[][][] = []
+  readonly #warnings: Warning[] = []
+  #current: (string | null)[][] = []
+  #error: ServerError | undefined
+  #release = (): void => undefined
+
+  constructor(statements: readonly Statement[], resolve: (reply: Reply) => void) {
+    this.#statements = statements
+    this.#resolve = resolve
+  }
+
+  submit(connection: PgConnection): null {
+    const onReady = (message: { status: string }): void => {
+      this.#settle({
+        kind: 'answered',
+        tags: this.#tags,
+        rows: this.#rows,
+        error: this.#error,
+        warnings: this.#warnings,
+        status: message.status,
+      })
+    }
+    const onEnd = (): void => {
+      this.#settle({ kind: 'lost', cause: this.#error ?? new Error('the connection was closed') })
+    }
+    const onNotice = (notice: Notice): void => {
+      // By code: the severity comes in the server's language. A notice has the code of success.
+      if (notice.code === '00000') return
+      this.#warnings.push({ during: this.#tags.length, message: notice.message ?? '' })
+    }
+    connection.on('readyForQuery', onReady)
+    connection.on('end', onEnd)
+    connection.on('notice', onNotice)
+    this.#release = () => {
+      connection.removeListener('readyForQuery', onReady)
+      connection.removeListener('end', onEnd)
+      connection.removeListener('notice', onNotice)
+    }
+    this.#write(connection)
+    return null
+  }
+
+  /** Corked, so that the whole message leaves in one piece. */
+  #write(connection: PgConnection): void {
+    connection.stream.cork?.()
+    try {
+      for (const { text, values = [] } of this.#statements) {
+        connection.parse({ text, name: '', types: [] })
+        connection.bind({ portal: '', statement: '', values, binary: false })
+        connection.execute({ portal: '', rows: 0 })
+      }
+      connection.sync()
+    } finally {
+      connection.stream.uncork?.()
+    }
+  }
+
+  handleDataRow(message: { fields: (string | null)[] }): void {
+    this.#current.push(message.fields)
+  }
+
+  handleCommandComplete(message: { text: string }): void {
+    this.#tags.push(message.text)
+    this.#rows.push(this.#current)
+    this.#current = []
+  }
+
+  handleError(error: Error): void {
+    // A server's error is followed by ReadyForQuery, or by the end of the connection. Anything else
+    // is the driver's own: a broken socket, or a query_timeout that leaves the server at work.
+    if (isServerError(error)) this.#error = error
+    else this.#settle({ kind: 'lost', cause: error })
+  }
+
+  #settle(reply: Reply): void {
+    this.#release()
+    this.#release = () => undefined
+    this.#resolve(reply)
+    // Stops the driver's own timer, so that it can't fire into a message that was answered.
+    const { callback } = this
+    this.callback = undefined
+    callback?.()
+  }
+
+  handleRowDescription(): void {}
+  handlePortalSuspended(): void {}
+  handleEmptyQuery(): void {}
+  handleCopyInResponse(): void {}
+  handleCopyData(): void {}
+  handleReadyForQuery(): void {}
+}

@@ -1,0 +1,60 @@
+/**
+ * What is prepared in one PostgreSQL database, and ending it.
+ *
+ * Owns: the scan, and COMMIT PREPARED / ROLLBACK PREPARED from a connection kept for recovery.
+ * Promises: the scan is one query; it sees this database only (PostgreSQL lists the whole cluster).
+ */
+import { formatGid } from '../../protocol/index.ts'
+import type { EndAnswer, Gid } from '../../protocol/index.ts'
+import type { PreparedList } from '../../ports/index.ts'
+import { readEnd } from './answers.ts'
+import { endStatement } from './mark.ts'
+import { NoConnection } from './service-connections.ts'
+import type { ServiceConnections } from './service-connections.ts'
+
+/**
+ * One row per prepared transaction, and at least one. `processes` counts the connections that scan:
+ * one for each process, named so, and kept open.
+ */
+const SCAN = `SELECT prepared.gid,
+  (extract(epoch FROM clock_timestamp() - prepared.prepared) * 1000)::bigint,
+  prepared.owner = current_user OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user),
+  scanning.processes
+FROM (SELECT count(*) AS processes FROM pg_stat_activity
+  WHERE datname = current_database() AND application_name = $1::text) AS scanning
+LEFT JOIN pg_prepared_xacts AS prepared ON prepared.database = current_database()`
+
+export async function listPrepared(
+  connections: ServiceConnections,
+  applicationName: string,
+): Promise<PreparedList> {
+  const reply = await connections.use((connection) =>
+    connection.send([{ text: SCAN, values: [applicationName] }]),
+  )
+  if (reply.kind === 'lost') throw new NoConnection('the connection was lost', reply)
+  if (reply.error !== undefined) throw reply.error
+  const rows = reply.rows[0] ?? []
+  return {
+    processes: Math.max(1, Number(rows[0]?.[3] ?? 1)),
+    branches: rows.flatMap(([gid, ageMs, mayEnd]) =>
+      gid == null ? [] : [{ gid, ageMs: Number(ageMs), mayEnd: mayEnd === 't' }],
+    ),
+  }
+}
+
+/** Never rejects. */
+export async function endPrepared(
+  connections: ServiceConnections,
+  gid: Gid,
+  decision: 'commit' | 'abort',
+): Promise<EndAnswer> {
+  try {
+    const reply = await connections.use((connection) =>
+      connection.send([endStatement(formatGid(gid), decision)]),
+    )
+    return readEnd(reply, decision)
+  } catch (error) {
+    if (error instanceof NoConnection) return { answer: 'unknown', cause: error }
+    throw error
+  }
+}

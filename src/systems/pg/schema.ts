@@ -1,0 +1,147 @@
+/**
+ * Assent's tables in one PostgreSQL database.
+ *
+ * Owns: their definition (printed in full in `docs/reference/schema.md`, which a test compares).
+ * Promises: creating them is idempotent, never waits long behind another lock, and never changes
+ * what is there already.
+ * Never: drops or alters anything.
+ */
+import { TIMELINE } from './mark.ts'
+
+export const SCHEMA_VERSION = 1
+
+/** The quoted names of everything in the schema. */
+export interface SchemaNames {
+  readonly schema: string
+  readonly mark: string
+  readonly epoch: string
+  readonly database: string
+  readonly inDoubt: string
+  /** SQL that identifies this very database: cluster and database, not a name that can move. */
+  readonly origin: string
+}
+
+const ORIGIN = `(SELECT control.system_identifier || '-' || database.oid
+    FROM pg_control_system() AS control, pg_database AS database
+    WHERE database.datname = current_database())`
+
+export function schemaNames(schema: string): SchemaNames {
+  const quoted = quoteIdentifier(schema)
+  return {
+    schema: quoted,
+    mark: `${quoted}.mark`,
+    epoch: `${quoted}.epoch`,
+    database: `${quoted}.database`,
+    inDoubt: `${quoted}.in_doubt`,
+    origin: ORIGIN,
+  }
+}
+
+export function quoteIdentifier(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}
+
+/** The SQL that creates everything, for a person or for `readyToMark` to run. */
+export function schemaSql(names: SchemaNames): string {
+  return `-- Assent's tables, version ${SCHEMA_VERSION}. Run as the role that the application logs in as,
+-- or grant it USAGE on the schema, SELECT, INSERT, UPDATE and DELETE on the tables, and SELECT on the view.
+CREATE SCHEMA IF NOT EXISTS ${names.schema};
+
+-- One row: which database this is, and the version of these tables.
+-- After a copy (dump, template), origin still names the database that it was copied from.
+CREATE TABLE IF NOT EXISTS ${names.database} (
+  only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+  version  integer NOT NULL,
+  id       uuid NOT NULL DEFAULT gen_random_uuid(),
+  origin   text NOT NULL
+);
+
+-- The stretches of this register's life of which it has forgotten nothing.
+-- A missing mark means abort only while its epoch is listed here, for the present server.
+CREATE TABLE IF NOT EXISTS ${names.epoch} (
+  id        text PRIMARY KEY,
+  ordinal   bigint GENERATED ALWAYS AS IDENTITY,
+  origin    text NOT NULL,
+  server    text NOT NULL,
+  reads     bigint NOT NULL DEFAULT 0,
+  opened_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- One row per transaction that wrote here and in another database: in the decider it is the claim,
+-- and once committed the decision; elsewhere it is the receipt.
+CREATE TABLE IF NOT EXISTS ${names.mark} (
+  txid         text PRIMARY KEY,
+  decision     text NOT NULL CHECK (decision IN ('commit', 'abort')),
+  app          text NOT NULL,
+  register     text NOT NULL,
+  epoch        text NOT NULL,
+  participants text[] NOT NULL,
+  asked        bigint NOT NULL DEFAULT 0,
+  marked_at    timestamptz NOT NULL DEFAULT now()
+);
+
+-- What is prepared here and waits for its register: for whoever is on call, without Node.
+CREATE OR REPLACE VIEW ${names.inDoubt} AS
+SELECT date_trunc('milliseconds', now() - prepared.prepared) AS age,
+       split_part(prepared.gid, '.', 2) AS app,
+       split_part(prepared.gid, '.', 3) AS register,
+       split_part(prepared.gid, '.', 5) AS txid,
+       split_part(prepared.gid, '.', 6) AS branch,
+       CASE
+         WHEN prepared.owner <> current_user
+           THEN 'owned by ' || prepared.owner || ': only that role or a superuser can end it'
+         ELSE 'ask ' || split_part(prepared.gid, '.', 3) || ' for mark ' || split_part(prepared.gid, '.', 5)
+       END AS reason,
+       prepared.gid,
+       prepared.owner
+FROM pg_prepared_xacts AS prepared
+WHERE prepared.database = current_database() AND prepared.gid LIKE 'A1.%'
+ORDER BY prepared.prepared;
+
+INSERT INTO ${names.database} (version, origin)
+SELECT ${SCHEMA_VERSION}, ${names.origin} ON CONFLICT DO NOTHING;
+`
+}
+
+/** Finds out whether the tables are there. `to_regclass` answers null instead of failing. */
+export function existsSql(names: SchemaNames): string {
+  return `SELECT to_regclass('${names.database.replaceAll("'", "''")}') IS NOT NULL`
+}
+
+/**
+ * Everything that must be true of a database before it may be marked, in one row. Durability is
+ * that of the server: a session's synchronous_commit is raised with each mark.
+ */
+export function siteSql(names: SchemaNames): string {
+  const literal = (name: string): string => `'${name.replaceAll("'", "''")}'`
+  const may = (table: string): string =>
+    `has_table_privilege(${literal(table)}, 'SELECT') AND has_table_privilege(${literal(table)}, 'INSERT')
+      AND has_table_privilege(${literal(table)}, 'UPDATE') AND has_table_privilege(${literal(table)}, 'DELETE')`
+  return `SELECT database.version::text, database.origin, ${names.origin} AS here,
+  current_setting('fsync'), current_setting('full_page_writes'), pg_is_in_recovery()::text,
+  (SELECT string_agg(relname, ', ') FROM pg_class WHERE relpersistence <> 'p'
+    AND oid IN (${literal(names.mark)}::regclass, ${literal(names.epoch)}::regclass, ${literal(names.database)}::regclass)),
+  (${may(names.mark)} AND ${may(names.epoch)})::text, current_user::text
+FROM ${names.database} AS database`
+}
+
+/**
+ * Reads the newest epoch as *Ask* reads: inside a transaction that writes, and is only obeyed when
+ * its COMMIT was acknowledged.
+ */
+export function readEpochSql(names: SchemaNames): string {
+  return `UPDATE ${names.epoch} AS epoch SET reads = reads + 1
+WHERE epoch.ordinal = (SELECT max(ordinal) FROM ${names.epoch})
+RETURNING epoch.id, (epoch.server = ${TIMELINE} AND epoch.origin = ${names.origin})::text`
+}
+
+/** Opens an epoch of the present server, and takes those of other servers off the list. */
+export function openEpochSql(names: SchemaNames): readonly string[] {
+  return [
+    `DELETE FROM ${names.epoch} AS epoch
+WHERE epoch.server <> ${TIMELINE} OR epoch.origin <> ${names.origin}`,
+    `UPDATE ${names.database} SET origin = ${names.origin}`,
+    `INSERT INTO ${names.epoch} (id, origin, server)
+VALUES ($1::text, ${names.origin}, ${TIMELINE})`,
+  ]
+}

@@ -1,0 +1,214 @@
+/**
+ * The connections that Assent keeps for itself: for scanning, asking and ending.
+ *
+ * Owns: their number, their session settings, and what happens to one that does not answer.
+ * Promises: a full pool of the user's can't stop recovery; nobody waits for one without a bound; a
+ * connection that is busy keeps its slot until the server is really done or the link is cut; an idle
+ * one does not keep the process alive.
+ * Never: holds one while waiting for another (every use is one question to one database), so
+ * two databases can't wait for each other here.
+ */
+import type { World } from '../../ports/index.ts'
+import type { PgClient, PgPool } from './driver.ts'
+import { send } from './message.ts'
+import type { Reply, Statement } from './message.ts'
+
+/** How many questions and ends may be under way at once at one database, beside the scan. */
+export const SERVICE_CONNECTIONS = 4
+/** How long one message may go unanswered before its connection is cut. */
+const ANSWER_MS = 30_000
+/** How long to wait for a free connection, or for a new one to be opened. */
+const CONNECT_MS = 5_000
+/** An idle one is closed after this. */
+const IDLE_MS = 30_000
+
+export interface ServiceConnection {
+  send(statements: readonly Statement[]): Promise<Reply>
+}
+
+/** The connection could not be had, so nothing was said. */
+export class NoConnection extends Error {}
+
+interface Slot {
+  client: PgClient | undefined
+  state: 'free' | 'busy' | 'broken'
+  idleSince: number
+}
+
+export class ServiceConnections {
+  readonly #pool: PgPool
+  readonly #options: object | undefined
+  readonly #applicationName: string
+  readonly #world: World
+  readonly #slots: Slot[] = []
+  readonly #limit: number
+  readonly #waiting = new Set<(slot: Slot) => void>()
+  #closed = false
+
+  constructor(facts: {
+    readonly pool: PgPool
+    /** What to connect with instead of the pool's options: a direct connection beside a pooler. */
+    readonly options: object | undefined
+    readonly applicationName: string
+    readonly world: World
+    readonly limit: number
+  }) {
+    this.#pool = facts.pool
+    this.#options = facts.options
+    this.#applicationName = facts.applicationName
+    this.#world = facts.world
+    this.#limit = facts.limit
+  }
+
+  /**
+   * Lends a connection to `use`. One whose last reply left it in a transaction is not kept.
+   *
+   * @throws NoConnection with the reason as `cause`
+   */
+  async use<T>(use: (connection: ServiceConnection) => Promise<T>): Promise<T> {
+    const slot = await this.#take()
+    try {
+      slot.client ??= await this.#connect(slot)
+      slot.client.ref?.()
+      return await use({ send: (statements) => this.#send(slot, statements) })
+    } finally {
+      this.#giveBack(slot)
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    await Promise.all(this.#slots.map((slot) => this.#drop(slot)))
+  }
+
+  async #take(): Promise<Slot> {
+    if (this.#closed) throw new NoConnection('the Assent object was closed')
+    const free = this.#slots.find((slot) => slot.state === 'free')
+    if (free !== undefined) {
+      free.state = 'busy'
+      return free
+    }
+    if (this.#slots.length < this.#limit) {
+      const slot: Slot = { client: undefined, state: 'busy', idleSince: 0 }
+      this.#slots.push(slot)
+      return slot
+    }
+    return this.#wait()
+  }
+
+  #wait(): Promise<Slot> {
+    return new Promise((resolve, reject) => {
+      const taken = new AbortController()
+      const receive = (slot: Slot): void => {
+        taken.abort()
+        resolve(slot)
+      }
+      this.#waiting.add(receive)
+      void this.#world.sleep(CONNECT_MS, taken.signal).then(() => {
+        if (!this.#waiting.delete(receive)) return
+        reject(new NoConnection('every connection for recovery is busy'))
+      })
+    })
+  }
+
+  #giveBack(slot: Slot): void {
+    if (slot.state === 'broken') void this.#drop(slot)
+    slot.client?.unref?.()
+    slot.idleSince = this.#world.now()
+    slot.state = 'free'
+    const [next] = this.#waiting
+    if (next === undefined) {
+      void this.#closeWhenIdle(slot, slot.idleSince)
+      return
+    }
+    this.#waiting.delete(next)
+    slot.state = 'busy'
+    next(slot)
+  }
+
+  async #closeWhenIdle(slot: Slot, since: number): Promise<void> {
+    await this.#world.rest(IDLE_MS)
+    if (slot.state === 'free' && slot.idleSince === since) await this.#drop(slot)
+  }
+
+  async #connect(slot: Slot): Promise<PgClient> {
+    const client = this.#makeClient()
+    client.on('error', () => {
+      // The link broke. What was under way is answered `lost`; the next use connects anew.
+      if (slot.client !== client) return
+      if (slot.state === 'free') slot.client = undefined
+      else slot.state = 'broken'
+    })
+    const bound = new AbortController()
+    const late = this.#world.sleep(CONNECT_MS, bound.signal).then(() => {
+      if (!bound.signal.aborted) client.connection.stream.destroy()
+    })
+    try {
+      await client.connect()
+    } catch (cause) {
+      throw new NoConnection('the connection for recovery could not be opened', { cause })
+    } finally {
+      bound.abort()
+      await late
+    }
+    const session = { text: SESSION, values: [this.#applicationName] }
+    const reply = await send(client, [session])
+    if (reply.kind === 'lost' || reply.error !== undefined) {
+      client.connection.stream.destroy()
+      throw new NoConnection('the connection for recovery could not be set up', {
+        cause: reply.kind === 'lost' ? reply.cause : reply.error,
+      })
+    }
+    return client
+  }
+
+  #makeClient(): PgClient {
+    // Copied with its hidden properties: a pool keeps its password from being enumerated.
+    const options = Object.getOwnPropertyDescriptors(this.#options ?? this.#pool.options)
+    const config = Object.defineProperties({}, options) as Record<string, unknown>
+    config['keepAlive'] = true
+    config['query_timeout'] = undefined
+    return new this.#pool.Client(config as never)
+  }
+
+  async #send(slot: Slot, statements: readonly Statement[]): Promise<Reply> {
+    const { client } = slot
+    if (client === undefined) return { kind: 'lost', cause: new Error('the connection was closed') }
+    const answered = new AbortController()
+    void this.#world.sleep(ANSWER_MS, answered.signal).then(() => {
+      if (!answered.signal.aborted) client.connection.stream.destroy()
+    })
+    const reply = await send(client, statements)
+    answered.abort()
+    // One that is left inside a transaction is as good as broken for the next use.
+    const isUsable = reply.kind === 'answered' && reply.status === 'I'
+    slot.state = isUsable ? 'busy' : 'broken'
+    return reply
+  }
+
+  async #drop(slot: Slot): Promise<void> {
+    const { client } = slot
+    slot.client = undefined
+    if (client === undefined) return
+    try {
+      await client.end()
+    } catch {
+      // It was broken already.
+    }
+  }
+}
+
+/**
+ * What these connections need of their session, whatever the role's defaults are: names that mean
+ * PostgreSQL's own, warnings that arrive, commits that wait at least for the local disk, and a
+ * server that frees us if we vanish between two messages.
+ */
+const SESSION = `SELECT pg_catalog.set_config('application_name', $1::pg_catalog.text, false),
+  pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false),
+  pg_catalog.set_config('client_min_messages', 'warning', false),
+  pg_catalog.set_config('default_transaction_read_only', 'off', false),
+  pg_catalog.set_config('idle_in_transaction_session_timeout', '10s', false),
+  pg_catalog.set_config('statement_timeout', '0', false),
+  pg_catalog.set_config('synchronous_commit', CASE
+    WHEN pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.=) 'remote_apply'
+    THEN 'remote_apply' ELSE 'on' END, false)`

@@ -1,0 +1,117 @@
+/**
+ * Reads just enough SQL to see transaction control in it.
+ *
+ * Owns: splitting a text into statements and naming what each does to the transaction.
+ * Promises: finds every COMMIT, ROLLBACK, BEGIN or PREPARE TRANSACTION that PostgreSQL would find
+ * under standard_conforming_strings = on, its default.
+ * Never: is the only line of defence. A text that is read differently by the server (that setting
+ * turned off) is caught by the tags it answers with, and by the branch's nonce at the claim.
+ */
+
+/** What a statement does to the transaction it runs in. */
+export type Effect =
+  | 'none'
+  /** SAVEPOINT, RELEASE, ROLLBACK TO: stay inside. */
+  | 'savepoint'
+  /** Changes a setting beyond the transaction, or may. */
+  | 'session'
+  /** SET TRANSACTION, or a setting of the transaction's mode. */
+  | 'mode'
+  /** Begins, ends or prepares a transaction. */
+  | 'control'
+
+/** What the statements of a text do, strongest last; `control` names the statement. */
+export function effectsOf(text: string): readonly { effect: Effect; statement: string }[] {
+  return split(text).map((statement) => ({ effect: effectOf(statement), statement }))
+}
+
+function effectOf(statement: string): Effect {
+  const [first = '', second = '', third = ''] = statement
+    .toUpperCase()
+    .split(/[\s(]+/, 3)
+    .map((word) => word.trim())
+  switch (first) {
+    case 'BEGIN':
+    case 'START':
+    case 'COMMIT':
+    case 'END':
+    case 'ABORT':
+      return 'control'
+    case 'ROLLBACK': {
+      const isTo = second === 'TO' || (['WORK', 'TRANSACTION'].includes(second) && third === 'TO')
+      return isTo ? 'savepoint' : 'control'
+    }
+    case 'PREPARE':
+      return second === 'TRANSACTION' ? 'control' : 'none'
+    case 'SAVEPOINT':
+    case 'RELEASE':
+      return 'savepoint'
+    case 'SET':
+      if (/TRANSACTION/.test(`${second} ${third}`)) return 'mode'
+      return second === 'LOCAL' || second === 'CONSTRAINTS' ? 'none' : 'session'
+    case 'RESET':
+    case 'DISCARD':
+      return 'session'
+    default:
+      if (/TRANSACTION_READ_ONLY/i.test(statement)) return 'mode'
+      return /SET_CONFIG/i.test(statement) ? 'session' : 'none'
+  }
+}
+
+/** Comments, quoted texts and dollar-quoted bodies, each of which hides a semicolon. */
+const TOKEN =
+  /--[^\n]*|\/\*|'(?:[^']|'')*'?|"(?:[^"]|"")*"?|\$([A-Za-z_\u0080-\uffff][A-Za-z0-9_\u0080-\uffff]*)?\$|;|[\s\S]/gy
+const ESCAPE_STRING = /'(?:[^'\\]|''|\\[\s\S])*'?/y
+
+function split(text: string): readonly string[] {
+  const statements: string[] = []
+  let current = ''
+  let at = 0
+  while (at < text.length) {
+    const token = tokenAt(text, at, current)
+    at += token.length
+    if (token === ';') {
+      statements.push(current)
+      current = ''
+    } else {
+      current += isComment(token) ? ' ' : token
+    }
+  }
+  statements.push(current)
+  return statements.map((statement) => statement.trim()).filter((statement) => statement !== '')
+}
+
+function isComment(token: string): boolean {
+  return token.startsWith('--') || token.startsWith('/*')
+}
+
+function tokenAt(text: string, at: number, before: string): string {
+  // E'…' knows backslash escapes; the E must not be the end of a longer word.
+  if (text[at] === "'" && /(?:^|[^A-Za-z0-9_$])[eE]$/.test(before.slice(-2))) {
+    ESCAPE_STRING.lastIndex = at
+    return ESCAPE_STRING.exec(text)?.[0] ?? "'"
+  }
+  TOKEN.lastIndex = at
+  const match = TOKEN.exec(text)
+  const token = match?.[0] ?? text.charAt(at)
+  if (token === '/*') return blockComment(text, at)
+  // A $ inside a word (an identifier or a parameter) opens nothing.
+  if (token.length > 1 && token.startsWith('$') && !/[A-Za-z0-9_$]$/.test(before)) {
+    const end = text.indexOf(token, at + token.length)
+    return end === -1 ? text.slice(at) : text.slice(at, end + token.length)
+  }
+  return token.startsWith('$') ? '$' : token
+}
+
+/** PostgreSQL's block comments nest. */
+function blockComment(text: string, start: number): string {
+  let depth = 0
+  for (let at = start; at < text.length; at += 1) {
+    const pair = text.slice(at, at + 2)
+    if (pair === '/*') depth += 1
+    if (pair === '*/') depth -= 1
+    if (pair === '/*' || pair === '*/') at += 1
+    if (depth === 0) return text.slice(start, at + 1)
+  }
+  return text.slice(start)
+}

@@ -1,0 +1,315 @@
+/**
+ * `createAssent`: what users call, and where everything is put together.
+ *
+ * Owns: the Assent object; opening the participants; starting and stopping recovery.
+ * Promises: synchronous, touches no network; databases are checked on first use, recovery starts in
+ * the background, and nothing of it keeps the process alive.
+ */
+import { AssentError, checkName, checkNamesFit } from '../protocol/index.ts'
+import type { Participant, ParticipantDefinition, World } from '../ports/index.ts'
+import { LIMITS, Recovery, Scan, Warmth, warnOf } from '../engine/index.ts'
+import type { InDoubt, RecoverySetting, Report } from '../engine/index.ts'
+import { nodeWorld } from '../platform/node-world.ts'
+import { checkOptions, quote, wrong } from './options.ts'
+import type { TransactionDefaults, TransactionOptions } from './options.ts'
+import { outcomeOf } from './outcome.ts'
+import type { OutcomeAnswer, OutcomeOptions } from './outcome.ts'
+import { runTransaction } from './transaction.ts'
+import type { TransactionSetting, Work } from './transaction.ts'
+
+type Definitions = Readonly<Record<string, ParticipantDefinition<unknown>>>
+
+type Handles<D extends Definitions> = {
+  readonly [Name in keyof D]: D[Name] extends ParticipantDefinition<infer Handle> ? Handle : never
+}
+
+/** The handles that the function given to `transaction()` gets. */
+export type HandlesOf<A> = A extends Assent<infer D> ? Handles<D> : never
+
+export interface AssentSetting<D extends Definitions> extends TransactionDefaults<
+  keyof D & string
+> {
+  /** Processes of one app recover each other's transactions. Letters, digits, `_`, `-`. */
+  readonly app: string
+  /** The databases, by the names that transactions use. */
+  readonly participants: D
+  /**
+   * Told of what happens in the background. Without it, what a person must look at becomes a
+   * process warning.
+   */
+  readonly onReport?: (report: Report) => void
+}
+
+export interface Assent<D extends Definitions = Definitions> {
+  /**
+   * Runs `work` as one transaction over every participant that it uses.
+   *
+   * Resolves with what `work` returned when the commit is durable everywhere it has to be; rejects
+   * with the error that `work` threw when everything was rolled back; otherwise with an AssentError
+   * whose `outcome` says what happened.
+   */
+  transaction<T>(
+    work: Work<Handles<D>, T>,
+    options?: TransactionOptions<keyof D & string>,
+  ): Promise<T>
+  /** What became of a transaction: `error.transactionId`, or `tx.id`. @throws AssentError `ASSENT_ID` */
+  outcome(id: string, options?: OutcomeOptions): Promise<OutcomeAnswer>
+  /** What is prepared and not ended, by participant, as this process last saw it. */
+  inDoubt(options?: { readonly signal?: AbortSignal }): Promise<readonly InDoubt[]>
+  /**
+   * Recovers everything that can be, now. Returns what stays in doubt.
+   *
+   * @throws AssentError or the driver's error when a participant can't be listed
+   */
+  recover(options?: { readonly signal?: AbortSignal }): Promise<readonly InDoubt[]>
+  /** Creates Assent's tables everywhere; with `print`, only returns the SQL by participant. */
+  migrate(options?: { readonly print?: boolean }): Promise<Readonly<Record<string, string>>>
+  /** Stops recovery and ends its connections, once what is under way is finished. Idempotent. */
+  close(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+const SETTINGS: readonly string[] = [
+  'app',
+  'participants',
+  'onReport',
+  'timeoutMs',
+  'branchIsolation',
+  'retry',
+  'resolveWhen',
+  'decider',
+]
+
+/**
+ * Makes the Assent object of a process.
+ *
+ * @throws AssentError `ASSENT_OPTION`, `ASSENT_NAME`, `ASSENT_SAME_DATABASE`,
+ *   `ASSENT_UNKNOWN_PARTICIPANT`
+ * @example
+ * ```ts
+ * import pg from 'pg'
+ * import { createAssent } from 'assent'
+ * import { pg as pgParticipant } from 'assent/pg'
+ *
+ * const orders = new pg.Pool({ connectionString: process.env['ORDERS_URL'] })
+ * const stock = new pg.Pool({ connectionString: process.env['STOCK_URL'] })
+ * const assent = createAssent({
+ *   app: 'shop',
+ *   participants: { orders: pgParticipant(orders), stock: pgParticipant(stock) },
+ * })
+ * await assent.transaction(async ({ orders, stock }) => {
+ *   await orders.query('insert into orders (sku) values ($1)', ['A-1'])
+ *   await stock.query('update stock set free = free - 1 where sku = $1', ['A-1'])
+ * })
+ * ```
+ */
+export function createAssent<const D extends Definitions>(setting: AssentSetting<D>): Assent<D> {
+  const participants = openParticipants(setting, nodeWorld)
+  return new AssentObject<D>(setting, participants, nodeWorld)
+}
+
+class AssentObject<D extends Definitions> implements Assent<D> {
+  readonly #app: string
+  readonly #defaults: TransactionDefaults
+  readonly #participants: ReadonlyMap<string, Participant>
+  readonly #world: World
+  readonly #scan: Scan
+  readonly #setting: TransactionSetting
+  readonly #closing = new AbortController()
+  readonly #background = new Set<Promise<void>>()
+  #closed: Promise<void> | undefined
+
+  constructor(
+    setting: AssentSetting<D>,
+    participants: ReadonlyMap<string, Participant>,
+    world: World,
+  ) {
+    const { app, participants: _participants, onReport, ...defaults } = setting
+    this.#app = app
+    this.#defaults = defaults
+    this.#participants = participants
+    this.#world = world
+    const report = reporter(onReport)
+    const recoverySetting: RecoverySetting = {
+      participants,
+      world,
+      report,
+      signal: this.#closing.signal,
+    }
+    const recovery = new Recovery(recoverySetting)
+    this.#scan = new Scan(app, recoverySetting, recovery)
+    this.#setting = {
+      app,
+      participants,
+      world,
+      recovery,
+      report,
+      warmth: new Warmth(participants.size, world),
+      background: (work) => {
+        this.#keep(work)
+      },
+    }
+    for (const participant of participants.values()) this.#keep(this.#scan.loop(participant))
+  }
+
+  async transaction<T>(
+    work: Work<Handles<D>, T>,
+    options: TransactionOptions<keyof D & string> = {},
+  ): Promise<T> {
+    this.#refuseWhenClosed()
+    if (typeof work !== 'function') {
+      throw wrong(`transaction() ${quote(work)}`, 'a function as first argument')
+    }
+    const checked = checkOptions(this.#defaults, options, [...this.#participants.keys()])
+    const running = runTransaction(this.#setting, checked, work)
+    this.#keep(
+      running.then(
+        () => undefined,
+        () => undefined,
+      ),
+    )
+    return running
+  }
+
+  async outcome(id: string, options: OutcomeOptions = {}): Promise<OutcomeAnswer> {
+    this.#refuseWhenClosed()
+    return outcomeOf(id, options, this.#app, this.#participants, this.#world)
+  }
+
+  async inDoubt(options: { readonly signal?: AbortSignal } = {}): Promise<readonly InDoubt[]> {
+    this.#refuseWhenClosed()
+    options.signal?.throwIfAborted()
+    const all = [...this.#participants.values()]
+    const lists = await Promise.all(all.map((participant) => this.#scan.list(participant)))
+    return lists.flat()
+  }
+
+  async recover(options: { readonly signal?: AbortSignal } = {}): Promise<readonly InDoubt[]> {
+    this.#refuseWhenClosed()
+    options.signal?.throwIfAborted()
+    const all = [...this.#participants.values()]
+    const left = await Promise.all(all.map((participant) => this.#scan.pass(participant)))
+    return left.flat()
+  }
+
+  async migrate(
+    options: { readonly print?: boolean } = {},
+  ): Promise<Readonly<Record<string, string>>> {
+    this.#refuseWhenClosed()
+    const print = options.print ?? false
+    const done = await Promise.all(
+      [...this.#participants].map(
+        async ([name, participant]) => [name, await participant.migrate({ print })] as const,
+      ),
+    )
+    return Object.fromEntries(done)
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(): Promise<void> {
+    const running = [...this.#background]
+    this.#closing.abort()
+    const waited = new AbortController()
+    await Promise.race([Promise.all(running), this.#world.sleep(LIMITS.closeMs, waited.signal)])
+    waited.abort()
+    await Promise.all([...this.#participants.values()].map((participant) => participant.close()))
+  }
+
+  #keep(work: Promise<void>): void {
+    this.#background.add(work)
+    void work.finally(() => this.#background.delete(work))
+  }
+
+  #refuseWhenClosed(): void {
+    if (this.#closed === undefined) return
+    throw new AssentError({
+      code: 'ASSENT_CLOSED',
+      outcome: 'aborted',
+      message:
+        'This Assent object was closed. Create one for the life of the process, close it last.',
+    })
+  }
+}
+
+function openParticipants(
+  setting: AssentSetting<Definitions>,
+  world: World,
+): ReadonlyMap<string, Participant> {
+  checkSetting(setting)
+  const { app, participants } = setting
+  checkName('app', app)
+  const names = Object.keys(participants)
+  for (const name of names) checkName('participant', name)
+  checkNamesFit(app, names)
+  checkOptions({}, withoutSetting(setting), names)
+  const opened = new Map<string, Participant>()
+  const identities = new Map<object, string>()
+  for (const [name, definition] of Object.entries(participants)) {
+    const twin = identities.get(definition.identity)
+    if (twin !== undefined) {
+      throw new AssentError({
+        code: 'ASSENT_SAME_DATABASE',
+        outcome: 'aborted',
+        message:
+          `${twin} and ${name} were given the same pool. Configure a database once; one branch ` +
+          `can use all of its schemas.`,
+      })
+    }
+    identities.set(definition.identity, name)
+    opened.set(name, definition.open({ app, name, world }))
+  }
+  return opened
+}
+
+function checkSetting(setting: AssentSetting<Definitions>): void {
+  const given: unknown = setting
+  if (typeof given !== 'object' || given === null) {
+    throw wrong(`createAssent() ${quote(given)}`, 'an object with `app` and `participants`')
+  }
+  for (const name of Object.keys(given)) {
+    if (!SETTINGS.includes(name)) {
+      throw wrong(`the setting ${quote(name)}`, `one of ${SETTINGS.join(', ')}`)
+    }
+  }
+  const { app, participants } = given as Partial<Record<string, unknown>>
+  if (typeof app !== 'string') throw wrong(`app ${quote(app)}`, 'a name')
+  if (typeof participants !== 'object' || participants === null) {
+    throw wrong(`participants ${quote(participants)}`, 'an object of participants by name')
+  }
+  for (const [name, definition] of Object.entries(participants)) {
+    if (
+      typeof (definition as Partial<ParticipantDefinition<unknown>> | null)?.open === 'function'
+    ) {
+      continue
+    }
+    throw wrong(`participant ${name} ${quote(definition)}`, 'what pg(pool) returns')
+  }
+}
+
+function withoutSetting(setting: AssentSetting<Definitions>): TransactionOptions {
+  const { app: _app, participants: _participants, onReport: _onReport, ...defaults } = setting
+  return defaults
+}
+
+function reporter(listener: ((report: Report) => void) | undefined): (report: Report) => void {
+  return (report) => {
+    if (listener === undefined) {
+      const text = warnOf(report)
+      if (text !== undefined) process.emitWarning(text, { code: 'ASSENT_REPORT' })
+      return
+    }
+    try {
+      listener(report)
+    } catch (error) {
+      process.emitWarning(`Assent: onReport failed: ${String(error)}`, { code: 'ASSENT_REPORT' })
+    }
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * `outcome()`: what became of a transaction, asked by anybody who has its id.
+ *
+ * Owns: which register is asked, and how long.
+ * Promises: `aborted` only when it can never commit; `unknown` comes with a reason.
+ */
+import { AssentError, conclude, assertNever, parseTransactionId } from '../protocol/index.ts'
+import type { TransactionId } from '../protocol/index.ts'
+import type { Participant, World } from '../ports/index.ts'
+import { backoffMs } from '../engine/index.ts'
+
+/** What became of a transaction. */
+export type OutcomeAnswer =
+  | { readonly outcome: 'committed' }
+  | { readonly outcome: 'aborted' }
+  | { readonly outcome: 'unknown'; readonly reason: UnknownReason }
+
+export type UnknownReason =
+  /** It is still open at its register. */
+  | 'running'
+  /** The register could not be asked. */
+  | 'unreachable'
+  /** The register does not remember its epoch: nothing can be concluded. */
+  | 'held'
+  /** The id names no register, and no participant has a decision under it. */
+  | 'not-found'
+  | 'register-not-configured'
+
+export interface OutcomeOptions {
+  /** How long to wait for a transaction that is still running, or a register that does not answer. */
+  readonly waitMs?: number
+  /** Ends the waiting: the answer is then the last one. */
+  readonly signal?: AbortSignal
+}
+
+const BACKOFF = { firstMs: 50, longestMs: 1_000 }
+
+export async function outcomeOf(
+  id: string,
+  options: OutcomeOptions,
+  app: string,
+  participants: ReadonlyMap<string, Participant>,
+  world: World,
+): Promise<OutcomeAnswer> {
+  const until = world.now() + (options.waitMs ?? 0)
+  for (let attempt = 1; ; attempt += 1) {
+    const answer = await askOnce(id, app, participants)
+    const mayChange =
+      answer.outcome === 'unknown' && ['running', 'unreachable'].includes(answer.reason)
+    const leftMs = until - world.now()
+    if (!mayChange || leftMs <= 0 || options.signal?.aborted === true) return answer
+    await world.sleep(Math.min(leftMs, backoffMs(BACKOFF, attempt, world)), options.signal)
+  }
+}
+
+async function askOnce(
+  id: string,
+  app: string,
+  participants: ReadonlyMap<string, Participant>,
+): Promise<OutcomeAnswer> {
+  const reading = parseTransactionId(id)
+  switch (reading.kind) {
+    case 'bare':
+      return lookUpEverywhere(reading.txid, participants)
+    case 'registered':
+      return askRegister(reading.id, app, participants)
+    case 'unreadable':
+      throw new AssentError({
+        code: 'ASSENT_ID',
+        outcome: 'unknown',
+        message:
+          `${JSON.stringify(id.slice(0, 80))} is no transaction id. Expected error.transactionId ` +
+          `(A1.<app>.<register>.<epoch>.<txid>) or tx.id (20 characters).`,
+      })
+    default:
+      return assertNever(reading)
+  }
+}
+
+/** Never inserts: without its register, a row that is missing says nothing. */
+async function lookUpEverywhere(
+  txid: string,
+  participants: ReadonlyMap<string, Participant>,
+): Promise<OutcomeAnswer> {
+  const found = await Promise.all([...participants.values()].map((each) => each.lookUp(txid)))
+  if (found.includes('committed')) return { outcome: 'committed' }
+  return { outcome: 'unknown', reason: found.includes('unclear') ? 'unreachable' : 'not-found' }
+}
+
+async function askRegister(
+  id: TransactionId,
+  app: string,
+  participants: ReadonlyMap<string, Participant>,
+): Promise<OutcomeAnswer> {
+  const register = participants.get(id.register)
+  if (register === undefined || id.app !== app) {
+    return { outcome: 'unknown', reason: 'register-not-configured' }
+  }
+  const conclusion = conclude(await register.ask(id))
+  switch (conclusion) {
+    case 'commit':
+      return { outcome: 'committed' }
+    case 'abort':
+      return { outcome: 'aborted' }
+    case 'running':
+    case 'held':
+      return { outcome: 'unknown', reason: conclusion }
+    case 'unclear':
+      return { outcome: 'unknown', reason: 'unreachable' }
+    default:
+      return assertNever(conclusion)
+  }
+}

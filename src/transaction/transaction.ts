@@ -1,0 +1,174 @@
+/**
+ * `transaction()`: attempts of the user's function, each a run of its own under a new txid.
+ *
+ * Owns: the deadline, the signal, the retries, and what users hold besides the handles.
+ * Promises: the function runs again only after an outcome of `aborted`; functions given to
+ * `onCommitted` run only once the commit is durable, and can't change the outcome.
+ */
+import { AssentError, TXID_BYTES } from '../protocol/index.ts'
+import type { Plan } from '../protocol/index.ts'
+import type { Participant, World } from '../ports/index.ts'
+import { Run, backoffMs } from '../engine/index.ts'
+import type { Report, RunSetting } from '../engine/index.ts'
+import type { CheckedOptions } from './options.ts'
+
+/** What the user's function gets besides the handles. */
+export interface Transaction {
+  /** For logs. `assent.outcome(tx.id)` answers `committed` or `unknown`, never `aborted`. */
+  readonly id: string
+  /** Aborted when the transaction's time is up or the caller's signal is: pass it on. */
+  readonly signal: AbortSignal
+  /** Who plays which part; undefined until the function has returned (see `onCommitted`). */
+  readonly plan: Plan | undefined
+  /** Makes the error to throw to roll everything back: `throw tx.abort('sold out')`. */
+  abort(reason?: string): AssentError
+  /**
+   * Runs a function once the commit is durable, before `transaction()` resolves. What it throws is
+   * reported and changes nothing.
+   */
+  onCommitted(run: () => unknown): void
+}
+
+export interface TransactionSetting extends RunSetting {
+  readonly report: (report: Report) => void
+}
+
+export type Work<Handles, T> = (handles: Handles, tx: Transaction) => Promise<T> | T
+
+export async function runTransaction<Handles, T>(
+  setting: TransactionSetting,
+  options: CheckedOptions,
+  work: Work<Handles, T>,
+): Promise<T> {
+  const { world } = setting
+  const deadline = world.now() + options.timeoutMs
+  const over = new Over(world, options)
+  try {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await attemptOnce(setting, options, over.signal, deadline, work)
+      } catch (error) {
+        const isLast = attempt >= options.attempts || over.signal.aborted
+        if (isLast || !mayRunAgain(error, setting.participants)) throw error
+        await world.sleep(backoffMs(options.backoff, attempt, world), over.signal)
+        if (over.signal.aborted) throw error
+      }
+    }
+  } finally {
+    over.stop()
+  }
+}
+
+async function attemptOnce<Handles, T>(
+  setting: TransactionSetting,
+  options: CheckedOptions,
+  over: AbortSignal,
+  deadline: number,
+  work: Work<Handles, T>,
+): Promise<T> {
+  const { world, participants } = setting
+  const txid = Buffer.from(world.randomBytes(TXID_BYTES)).toString('base64url')
+  const run = new Run(setting, {
+    txid,
+    over,
+    deadline,
+    timeoutMs: Math.max(1, deadline - world.now()),
+    reads: options.reads,
+    isolation: options.isolation,
+    decider: options.decider,
+    resolveWhen: options.resolveWhen,
+  })
+  const committed: (() => unknown)[] = []
+  const tx: Transaction = {
+    id: txid,
+    signal: over,
+    get plan() {
+      return run.plan
+    },
+    abort: (reason) => aborted(reason, txid),
+    onCommitted: (then) => {
+      committed.push(then)
+    },
+  }
+  const handles = makeHandles(run, participants) as Handles
+  const { value, id } = await run.execute(async () => work(handles, tx))
+  for (const then of committed) {
+    try {
+      await then()
+    } catch (error) {
+      setting.report({ type: 'on-committed-failed', transactionId: id, error })
+    }
+  }
+  return value
+}
+
+/** One handle for each participant; the name that is not configured gets an error, not undefined. */
+function makeHandles(run: Run, participants: ReadonlyMap<string, Participant>): object {
+  const handles: Record<string, unknown> = Object.create(null) as Record<string, unknown>
+  for (const [name, participant] of participants) {
+    handles[name] = participant.handle(() => run.join(name))
+  }
+  return new Proxy(handles, {
+    get(target, name, receiver): unknown {
+      if (typeof name === 'symbol' || name === 'then' || name in target) {
+        return Reflect.get(target, name, receiver)
+      }
+      throw new AssentError({
+        code: 'ASSENT_UNKNOWN_PARTICIPANT',
+        outcome: 'aborted',
+        message:
+          `${JSON.stringify(name)} is not configured. Configured participants: ` +
+          `${[...participants.keys()].join(', ')}.`,
+      })
+    },
+  })
+}
+
+function aborted(reason: string | undefined, transactionId: string): AssentError {
+  return new AssentError({
+    code: 'ASSENT_ABORTED',
+    outcome: 'aborted',
+    transactionId,
+    message: reason ?? 'The transaction was aborted by its function.',
+  })
+}
+
+function mayRunAgain(error: unknown, participants: ReadonlyMap<string, Participant>): boolean {
+  if (error instanceof AssentError) return error.outcome === 'aborted' && error.retryable
+  // The user's own error: everything was rolled back, or it would not come through as it is.
+  return [...participants.values()].some((participant) => participant.isRetryable(error))
+}
+
+/** The one signal of a transaction: its time-out and the caller's signal, with the error to tell. */
+class Over {
+  readonly #controller = new AbortController()
+  readonly #settled = new AbortController()
+  readonly #caller: AbortSignal | undefined
+  readonly #onCaller = (): void => {
+    this.#abort('ASSENT_CANCELLED', 'The signal given to transaction() was aborted')
+  }
+
+  constructor(world: World, options: CheckedOptions) {
+    this.#caller = options.signal
+    if (this.#caller?.aborted === true) this.#onCaller()
+    this.#caller?.addEventListener('abort', this.#onCaller, { once: true })
+    void world.rest(options.timeoutMs, this.#settled.signal).then(() => {
+      if (this.#settled.signal.aborted) return
+      this.#abort('ASSENT_TIMEOUT', `The transaction took longer than ${options.timeoutMs} ms`)
+    })
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  stop(): void {
+    this.#settled.abort()
+    this.#caller?.removeEventListener('abort', this.#onCaller)
+  }
+
+  #abort(code: 'ASSENT_TIMEOUT' | 'ASSENT_CANCELLED', message: string): void {
+    const cause: unknown = code === 'ASSENT_CANCELLED' ? this.#caller?.reason : undefined
+    this.#controller.abort(new AssentError({ code, outcome: 'aborted', message, cause }))
+  }
+}

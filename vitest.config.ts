@@ -1,0 +1,14 @@
+import { defineConfig } from 'vitest/config'
+
+// Real servers, two cores: two files at a time keep the waits of one from starving the other.
+export default defineConfig({
+  resolve: { conditions: ['assent-source'] },
+  ssr: { resolve: { conditions: ['assent-source'] } },
+  test: {
+    include: ['test/**/*.test.ts', 'harness/**/*.test.ts'],
+    exclude: process.env['ASSENT_FULL'] ? [] : ['test/full/**'],
+    maxWorkers: 2,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+  },
+})
