@@ -3,6 +3,7 @@
  */
 export * from './run.ts'
 export * from './commit.ts'
+export * from './interpret.ts'
 export * from './recover.ts'
 export * from './scan.ts'
 export * from './outcome-error.ts'

@@ -44,17 +44,16 @@ export class Scan {
   async loop(participant: Participant): Promise<void> {
     const { world, signal } = this.#setting
     let processes = 1
-    while (!signal.aborted) {
+    while (!isOver(signal)) {
       // Uniform around the mean: processes that started together drift apart.
-      const pauseMs = LIMITS.scanMs * processes * (0.5 + world.random())
-      await this.#restUntilDue(participant, pauseMs)
-      if (signal.aborted) return
-      processes = await this.#look(participant, 'due').catch((error: unknown) => {
-        if (!signal.aborted) {
-          this.#setting.report({ type: 'scan-failed', participant: participant.name, error })
-        }
-        return processes
-      })
+      await this.#restUntilDue(participant, LIMITS.scanMs * processes * (0.5 + world.random()))
+      if (isOver(signal)) return
+      try {
+        processes = await this.#look(participant, 'due')
+      } catch (error) {
+        if (isOver(signal)) return
+        this.#setting.report({ type: 'scan-failed', participant: participant.name, error })
+      }
     }
   }
 
@@ -187,6 +186,11 @@ export class Scan {
   #seenAt(participant: Participant): ReadonlyMap<string, Seen> {
     return this.#seen.get(participant.name) ?? new Map<string, Seen>()
   }
+}
+
+/** A call, so that it is read anew each time. */
+function isOver(signal: AbortSignal): boolean {
+  return signal.aborted
 }
 
 /** Runs `work` over all items, at most `limit` at the same time. */

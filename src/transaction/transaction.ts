@@ -48,7 +48,7 @@ export async function runTransaction<Handles, T>(
       try {
         return await attemptOnce(setting, options, over.signal, deadline, work)
       } catch (error) {
-        const isLast = attempt >= options.attempts || over.signal.aborted
+        const isLast = attempt >= options.attempts
         if (isLast || !mayRunAgain(error, setting.participants)) throw error
         await world.sleep(backoffMs(options.backoff, attempt, world), over.signal)
         if (over.signal.aborted) throw error

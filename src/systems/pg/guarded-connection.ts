@@ -156,8 +156,12 @@ export class GuardedConnection {
 
   #listen(): () => void {
     const { connection } = this.#client
-    const onTag = (message: { text: string }): void => this.#onTag(message.text)
-    const onReady = (message: { status: string }): void => this.#onReady(message.status)
+    const onTag = (message: { text: string }): void => {
+      this.#onTag(message.text)
+    }
+    const onReady = (message: { status: string }): void => {
+      this.#onReady(message.status)
+    }
     const onError = (error: ServerError): void => {
       // 25P02 only repeats that an earlier statement failed; that one is the cause to tell.
       if (error.code !== '25P02') this.#lastError = error
