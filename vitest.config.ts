@@ -5,6 +5,7 @@ export default defineConfig({
   resolve: { conditions: ['assent-source'] },
   ssr: { resolve: { conditions: ['assent-source'] } },
   test: {
+    globalSetup: ['test/support/global-servers.ts'],
     include: ['test/**/*.test.ts', 'harness/**/*.test.ts'],
     exclude: process.env['ASSENT_FULL'] ? [] : ['test/full/**'],
     maxWorkers: 2,

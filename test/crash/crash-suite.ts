@@ -1,0 +1,60 @@
+/**
+ * Owns: the tests that every killed transaction has in common: its golden transcript, one kill for
+ * each of its messages at each stage, and the proof that none was left out.
+ */
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { crash, lineOfCrash } from './crash.ts'
+import type { Crash } from './crash.ts'
+import { CrashCluster } from './crash-cluster.ts'
+import { fateAt, label, pointsOf } from './crash-points.ts'
+import { Owner } from './owner.ts'
+import type { Scenario } from './owner.ts'
+import type { Golden } from './transcript.ts'
+
+export interface CrashSuite {
+  /** One server each, under the names of the participants. */
+  readonly databases: readonly string[]
+  readonly scenario: Scenario
+  readonly golden: Golden
+  /** Called after each crash, for what only this transaction promises. */
+  readonly check?: (crashed: Crash) => void
+}
+
+export function crashEverywhere({ databases, scenario, golden, check }: CrashSuite): void {
+  const crashes: Crash[] = []
+  let cluster: CrashCluster
+
+  beforeAll(async () => {
+    cluster = await CrashCluster.start(databases)
+  })
+
+  afterAll(async () => {
+    await cluster.remove()
+    console.log(crashes.map(lineOfCrash).join('\n'))
+  })
+
+  test('a healthy transaction sends the messages of the golden transcript', async () => {
+    await using owner = await Owner.start(cluster, scenario, undefined)
+    expect(await owner.run()).toBe('exit code 0')
+    expect(owner.errors).toBe('')
+    expect(golden.text(owner.events)).toBe(golden.expected(owner.events))
+    const told = [{ note: 'began' }, { note: 'answered', outcome: 'committed' }]
+    expect(owner.notes).toMatchObject(told)
+  })
+
+  for (const point of pointsOf(golden.messages)) {
+    test(`${fateAt(point, golden.messages)} everywhere: killed at ${label(point)}`, async () => {
+      const crashed = await crash({ cluster, scenario, golden }, point)
+      crashes.push(crashed)
+      expect(crashed.disagreements).toEqual([])
+      check?.(crashed)
+    })
+  }
+
+  test('every message of the healthy transaction was hit at every stage', () => {
+    const hit = crashes.filter((crashed) => crashed.hit).map(({ point }) => label(point))
+    expect(golden.messages).toContain(`${scenario.writes[0] ?? ''} decide 1`)
+    // Read again: a golden file that was just rewritten has points that this run did not know.
+    expect(hit).toEqual(pointsOf(golden.messages).map(label))
+  })
+}

@@ -1,0 +1,28 @@
+/**
+ * With `resolveWhen: 'decided'` the caller is answered before the end is applied. That answer stays
+ * true when the process is killed right after it: recovery applies what was promised.
+ */
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { crash } from './crash.ts'
+import { CrashCluster } from './crash-cluster.ts'
+import { STAGES } from './crash-points.ts'
+import { goldenOfTwo, writesInTwo } from './two-databases.ts'
+
+const scenario = { ...writesInTwo, resolveWhen: 'decided' } as const
+let cluster: CrashCluster
+
+beforeAll(async () => {
+  cluster = await CrashCluster.start(['orders', 'stock'])
+})
+
+afterAll(async () => {
+  await cluster.remove()
+})
+
+test.each(STAGES)('committed in both, as answered: killed at stock apply 1, %s', async (stage) => {
+  const point = { message: 'stock apply 1', stage }
+  const crashed = await crash({ cluster, scenario, golden: goldenOfTwo }, point)
+  expect(crashed.disagreements).toEqual([])
+  // Not the first: that message is written in the same tick in which the answer is given.
+  if (stage !== 'before sent') expect(crashed.answered).toBe('committed')
+})

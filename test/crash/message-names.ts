@@ -1,0 +1,79 @@
+/**
+ * Owns: the names of the messages of one transaction, `orders vote 1`: participant, kind, ordinal.
+ * Promises: the kind is told by the SQL alone, so the proxy outside a process and the kill points
+ * inside it give the same message the same name.
+ * Never: imports Assent. A message that it does not know is `work`, and changes the transcript.
+ */
+import type { FrontendMessage } from '../../harness/wire-frames.ts'
+
+export type Kind =
+  | 'facts'
+  | 'begin'
+  | 'work'
+  | 'claim'
+  | 'vote'
+  /** COMMIT of a branch that wrote no claim: a declared reader. */
+  | 'commit'
+  /** COMMIT of the branch that wrote the claim. */
+  | 'decide'
+  | 'apply'
+  | 'undo'
+  /** Nothing but a Sync. */
+  | 'drain'
+
+export class MessageNames {
+  readonly #counts = new Map<string, number>()
+
+  /** The name of the next message of this participant. */
+  name(participant: string, message: FrontendMessage): string {
+    const kind = this.#kindOf(participant, message)
+    const stem = `${participant} ${kind}`
+    const ordinal = (this.#counts.get(stem) ?? 0) + 1
+    this.#counts.set(stem, ordinal)
+    return `${stem} ${ordinal}`
+  }
+
+  #kindOf(participant: string, { statements }: FrontendMessage): Kind {
+    const all = statements.map(({ sql }) => sql).join(';\n')
+    const first = statements[0]?.sql ?? ''
+    if (statements.length === 0) return 'drain'
+    if (/^COMMIT PREPARED /.test(first)) return 'apply'
+    if (/^ROLLBACK/.test(first)) return 'undo'
+    if (/^COMMIT/.test(first)) {
+      return this.#counts.has(`${participant} claim`) ? 'decide' : 'commit'
+    }
+    if (/^BEGIN/.test(first)) return 'begin'
+    if (/\bPREPARE TRANSACTION /.test(all)) return 'vote'
+    if (/INSERT INTO "assent"\.mark/.test(all)) return 'claim'
+    if (/current_setting\('server_version_num'\)/.test(all)) return 'facts'
+    return 'work'
+  }
+}
+
+export function kindOf(name: string): Kind {
+  return name.split(' ')[1] as Kind
+}
+
+export function participantOf(name: string): string {
+  return name.split(' ')[0] ?? ''
+}
+
+/** Messages of one phase leave in parallel; every other phase is one message after the other. */
+export function phaseOf(name: string): string {
+  const kind = kindOf(name)
+  switch (kind) {
+    case 'vote':
+    case 'commit':
+      return 'vote'
+    case 'apply':
+      return 'apply'
+    case 'facts':
+    case 'begin':
+    case 'work':
+    case 'claim':
+    case 'decide':
+    case 'undo':
+    case 'drain':
+      return name
+  }
+}

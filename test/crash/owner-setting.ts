@@ -1,0 +1,35 @@
+/**
+ * Owns: what a test tells the process that runs the transaction, and the words that this process
+ * writes down.
+ */
+import type { CrashPoint } from './crash-points.ts'
+
+/** The application whose processes recover each other. */
+export const APP = 'crash'
+/** The variable of the environment that carries the setting, as JSON. */
+export const SETTING = 'ASSENT_CRASH_OWNER'
+
+export interface OwnerSetting {
+  readonly databases: readonly {
+    readonly name: string
+    /** Through the proxy: for the pool. */
+    readonly url: string
+    /** Past the proxy: for recovery. */
+    readonly directUrl: string
+  }[]
+  readonly writes: readonly string[]
+  readonly reads: readonly string[]
+  readonly resolveWhen: 'applied' | 'decided'
+  /** The item that the transaction takes from every database; `<item>-warm-up` comes before it. */
+  readonly item: string
+  /** Written synchronously: what is in it was known to the process before it died. */
+  readonly notesPath: string
+  /** Where the process kills itself; the other stages are the proxy's. */
+  readonly dieAt: CrashPoint | undefined
+}
+
+/** One line of the notes. */
+export type Note =
+  | { readonly note: 'began'; readonly txid: string }
+  | { readonly note: 'answered'; readonly outcome: string; readonly error?: string }
+  | { readonly note: 'dies'; readonly at: CrashPoint }

@@ -1,0 +1,268 @@
+import { describe, expect, test, onTestFinished } from 'vitest'
+import { createAssent } from 'assent'
+import { pg as participant } from 'assent/pg'
+import { openShop, writeBoth } from '../support/assent.ts'
+import type { Shop } from '../support/assent.ts'
+import { leaveBehind } from '../support/leftover.ts'
+
+async function fate(shop: Shop): Promise<unknown> {
+  return {
+    orders: await shop.orders.count(),
+    stock: await shop.stock.count(),
+    prepared: await shop.stock.prepared(),
+  }
+}
+
+const COMMITTED = { orders: 1, stock: 1, prepared: [] }
+const ABORTED = { orders: 0, stock: 0, prepared: [] }
+
+describe('recovery, by itself and in the background', () => {
+  test('aborts what was prepared when its process died before the decision', async () => {
+    const shop = await openShop()
+    const leftover = await leaveBehind(shop, 'voted')
+    leftover.vanish()
+    await expect.poll(() => fate(shop), { timeout: 10_000 }).toEqual(ABORTED)
+    expect(await shop.assent.outcome(leftover.id)).toEqual({ outcome: 'aborted' })
+  })
+
+  test('commits what was prepared when its process died after the decision', async () => {
+    const shop = await openShop()
+    const leftover = await leaveBehind(shop, 'decided')
+    leftover.vanish()
+    await expect.poll(() => fate(shop), { timeout: 10_000 }).toEqual(COMMITTED)
+    expect(await shop.assent.outcome(leftover.id)).toEqual({ outcome: 'committed' })
+    await expect
+      .poll(() => shop.reports)
+      .toContainEqual(expect.objectContaining({ type: 'recovered', outcome: 'committed' }))
+  })
+
+  test('leaves alone what is prepared while its process is still alive', async () => {
+    const shop = await openShop()
+    const leftover = await leaveBehind(shop, 'voted')
+    for (let round = 0; round < 3; round += 1) {
+      expect(await shop.assent.recover()).toMatchObject([{ reason: 'running' }])
+    }
+    expect(await shop.stock.prepared()).toHaveLength(1)
+    expect(await shop.assent.outcome(leftover.id)).toEqual({
+      outcome: 'unknown',
+      reason: 'running',
+    })
+    expect(await leftover.decider.commit()).toEqual({ answer: 'yes' })
+    await expect.poll(() => fate(shop), { timeout: 10_000 }).toEqual(COMMITTED)
+    leftover.voter.cut()
+    await leftover.voter.end('commit', leftover.gid)
+  })
+
+  test('by many processes at once ends it once, the same way', async () => {
+    const shop = await openShop()
+    const others = Array.from({ length: 4 }, () =>
+      createAssent({
+        app: 'shop',
+        participants: {
+          orders: participant(shop.orders.pool),
+          stock: participant(shop.stock.pool),
+        },
+      }),
+    )
+    onTestFinished(async () => {
+      await Promise.all(others.map((other) => other.close()))
+    })
+    for (const step of ['voted', 'decided'] as const) {
+      const leftover = await leaveBehind(shop, step)
+      leftover.vanish()
+      await Promise.all([shop.assent, ...others].map((assent) => assent.recover()))
+      await expect.poll(() => shop.stock.prepared(), { timeout: 10_000 }).toEqual([])
+    }
+    expect(await fate(shop)).toEqual(COMMITTED)
+  })
+
+  test('does not keep the process alive, and closes twice', async () => {
+    const shop = await openShop()
+    await writeBoth(shop)
+    await shop.assent.close()
+    await shop.assent.close()
+    await expect(shop.assent.transaction(() => 1)).rejects.toMatchObject({ code: 'ASSENT_CLOSED' })
+  })
+})
+
+describe('memory', () => {
+  test('a missing decision of a forgotten epoch ends nothing: the branch is held', async () => {
+    const shop = await openShop()
+    const leftover = await leaveBehind(shop, 'voted')
+    await shop.orders.sql('delete from assent.epoch')
+    leftover.vanish()
+    await expect
+      .poll(() => shop.assent.recover(), { timeout: 10_000 })
+      .toMatchObject([{ participant: 'stock', reason: 'held', register: 'orders' }])
+    expect(await shop.stock.prepared()).toHaveLength(1)
+    expect(await shop.assent.outcome(leftover.id)).toEqual({ outcome: 'unknown', reason: 'held' })
+    expect(shop.reports).toContainEqual(
+      expect.objectContaining({
+        type: 'in-doubt',
+        inDoubt: expect.objectContaining({ reason: 'held' }),
+      }),
+    )
+  })
+
+  test('a decision that is found is obeyed, whatever was forgotten', async () => {
+    const shop = await openShop()
+    const leftover = await leaveBehind(shop, 'decided')
+    await shop.orders.sql('delete from assent.epoch')
+    leftover.vanish()
+    await expect.poll(() => fate(shop), { timeout: 10_000 }).toEqual(COMMITTED)
+  })
+
+  test('a transaction after the list was emptied opens a new epoch', async () => {
+    const shop = await openShop({ retry: { attempts: 2, firstMs: 1 } })
+    await writeBoth(shop)
+    const before = await shop.orders.sql('select id from assent.epoch')
+    await shop.orders.sql('delete from assent.epoch')
+    await writeBoth(shop)
+    const after = await shop.orders.sql('select id from assent.epoch')
+    expect(after).toHaveLength(1)
+    expect(after).not.toEqual(before)
+  })
+
+  test('without retries, a stale epoch aborts and says that running again helps', async () => {
+    const shop = await openShop()
+    await writeBoth(shop)
+    await shop.orders.sql("update assent.epoch set server = '00000099'")
+    await expect(writeBoth(shop)).rejects.toMatchObject({
+      code: 'ASSENT_STALE_EPOCH',
+      outcome: 'aborted',
+      retryable: true,
+    })
+    await writeBoth(shop)
+    expect(await shop.orders.sql('select server from assent.epoch')).toEqual([
+      { server: '00000001' },
+    ])
+  })
+})
+
+describe('a lost vote', () => {
+  test('is an alarm and an error of its own, never a success', async () => {
+    const shop = await openShop()
+    const leftover = await leaveBehind(shop, 'decided')
+    await shop.stock.sql(`rollback prepared '${(await shop.stock.prepared())[0] ?? ''}'`)
+    // Nothing is listed any more; the process that still waits for its answer asks.
+    const { Recovery } = await import('../../src/engine/index.ts')
+    const { nodeWorld } = await import('../../src/platform/node-world.ts')
+    const open = (name: 'orders' | 'stock') =>
+      participant(shop[name].pool).open({ app: 'shop', name, world: nodeWorld })
+    const participants = new Map([
+      ['orders', open('orders')],
+      ['stock', open('stock')],
+    ])
+    const recovery = new Recovery({
+      participants,
+      world: nodeWorld,
+      report: (report) => shop.reports.push(report),
+      signal: new AbortController().signal,
+    })
+    const stock = participants.get('stock')!
+    expect(await recovery.handOver(stock, leftover.gid)).toBe('lost')
+    expect(shop.reports).toContainEqual(
+      expect.objectContaining({ type: 'lost-vote', participant: 'stock' }),
+    )
+    expect(await shop.orders.sql('select decision from assent.mark')).toEqual([
+      { decision: 'commit' },
+    ])
+    leftover.vanish()
+    await Promise.all([...participants.values()].map((each) => each.close()))
+  })
+
+  test('that was only ended by somebody else is none', async () => {
+    const shop = await openShop()
+    const leftover = await leaveBehind(shop, 'decided')
+    await shop.stock.sql(`commit prepared '${(await shop.stock.prepared())[0] ?? ''}'`)
+    leftover.vanish()
+    await shop.assent.recover()
+    expect(shop.reports.filter((report) => report.type === 'lost-vote')).toEqual([])
+  })
+})
+
+describe('strangers', () => {
+  test('are left alone and reported: other apps, unreadable ids, unknown registers', async () => {
+    const shop = await openShop()
+    const gids = {
+      'A1.other.orders.AAAAAAAA.AAAAAAAAAAAAAAAAAAAA.stock': 'other-app',
+      'A1.shop.orders.hand-made': 'unreadable',
+      'A9.shop.orders.AAAAAAAA.AAAAAAAAAAAAAAAAAAAA.stock': 'unreadable',
+      'A1.shop.gone.AAAAAAAA.AAAAAAAAAAAAAAAAAAAA.stock': 'register-not-configured',
+    }
+    for (const gid of [...Object.keys(gids), 'somebody-elses']) {
+      await shop.stock.sql(`begin; insert into t values (9); prepare transaction '${gid}'`)
+    }
+    const left = await shop.assent.recover()
+    expect(Object.fromEntries(left.map((each) => [each.gid, each.reason]))).toEqual(gids)
+    expect(await shop.stock.prepared()).toHaveLength(5)
+    const reported = shop.reports.map((report) =>
+      report.type === 'in-doubt' ? report.inDoubt.gid : report.type,
+    )
+    expect(reported.sort()).toEqual(Object.keys(gids).sort())
+  })
+
+  test('a branch that another role owns is left alone, and says so', async () => {
+    const shop = await openShop()
+    const role = `owner_${shop.stock.name}`
+    await shop.stock.sql(`create role ${role} login password 'x'`)
+    await shop.stock.sql(`grant insert on t to ${role}`)
+    const gid = 'A1.shop.orders.AAAAAAAA.AAAAAAAAAAAAAAAAAAAA.stock'
+    await shop.stock.sql(
+      `begin; set local role ${role}; insert into t values (9); prepare transaction '${gid}'`,
+    )
+    // A superuser may end it; the same list is read by a role that may not.
+    const seen = await shop.stock.sql(
+      'select owner, owner = current_user as mine from pg_prepared_xacts where gid = $1',
+      [gid],
+    )
+    expect(seen).toEqual([{ owner: role, mine: false }])
+    await shop.stock.sql(`rollback prepared '${gid}'`)
+    await shop.stock.sql(`drop owned by ${role}`)
+    await shop.stock.sql(`drop role ${role}`)
+  })
+})
+
+describe('what can be asked', () => {
+  test('a bare tx.id answers committed or unknown, and is never inserted', async () => {
+    const shop = await openShop()
+    const txid = await writeBoth(shop)
+    expect(await shop.assent.outcome(txid)).toEqual({ outcome: 'committed' })
+    expect(await shop.assent.outcome('AAAAAAAAAAAAAAAAAAAA')).toEqual({
+      outcome: 'unknown',
+      reason: 'not-found',
+    })
+    await expect(shop.assent.outcome('nonsense')).rejects.toMatchObject({ code: 'ASSENT_ID' })
+  })
+
+  test('an outcome that is still open can be waited for', async () => {
+    const shop = await openShop()
+    const leftover = await leaveBehind(shop, 'voted')
+    const waiting = shop.assent.outcome(leftover.id, { waitMs: 10_000 })
+    expect(await leftover.decider.commit()).toEqual({ answer: 'yes' })
+    expect(await waiting).toEqual({ outcome: 'committed' })
+    leftover.vanish()
+  })
+
+  test('whoever is on call sees what is in doubt with SQL alone', async () => {
+    const shop = await openShop()
+    const leftover = await leaveBehind(shop, 'voted')
+    const rows = await shop.stock.sql(
+      'select app, register, branch, txid, reason from assent.in_doubt',
+    )
+    const { txid } = leftover.gid
+    expect(rows).toEqual([
+      {
+        app: 'shop',
+        register: 'orders',
+        branch: 'stock',
+        txid,
+        reason: `ask orders for mark ${txid}`,
+      },
+    ])
+    expect(await shop.assent.inDoubt()).toMatchObject([
+      { participant: 'stock', register: 'orders' },
+    ])
+    leftover.vanish()
+  })
+})

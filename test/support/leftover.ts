@@ -1,0 +1,75 @@
+/**
+ * What a process leaves behind when it dies at a given step: made message by message, through the
+ * ports, by a coordinator that then vanishes.
+ */
+import { onTestFinished } from 'vitest'
+import { pg as participant } from 'assent/pg'
+import type { Branch, Participant } from '../../src/ports/index.ts'
+import type { PgBranch } from '../../src/systems/pg/branch.ts'
+import { formatTransactionId } from '../../src/protocol/index.ts'
+import type { Gid } from '../../src/protocol/index.ts'
+import { nodeWorld } from '../../src/platform/node-world.ts'
+import type { Shop } from './assent.ts'
+
+export interface Leftover {
+  readonly id: string
+  readonly gid: Gid
+  readonly decider: Branch
+  readonly voter: Branch
+  /** Cuts both connections, as the end of the process would. */
+  vanish(): void
+}
+
+/** `orders` decides, `stock` votes; stops after the named step, with the connections still open. */
+export async function leaveBehind(
+  shop: Shop,
+  step: 'claimed' | 'voted' | 'decided',
+  over: Partial<Gid> = {},
+): Promise<Leftover> {
+  const open = (name: string, pool: Shop['orders']['pool']): Participant =>
+    participant(pool).open({ app: 'shop', name, world: nodeWorld })
+  const orders = open('orders', shop.orders.pool)
+  const stock = open('stock', shop.stock.pool)
+  onTestFinished(async () => {
+    await Promise.all([orders.close(), stock.close()])
+  })
+  await stock.readyToMark()
+  const epoch = await orders.currentEpoch()
+  const txid = Buffer.from(nodeWorld.randomBytes(15)).toString('base64url')
+  const id = { app: 'shop', register: 'orders', epoch, txid }
+  const gid: Gid = { ...id, branch: 'stock', ...over }
+  const request = {
+    txid,
+    access: 'write',
+    isolation: undefined,
+    deadline: nodeWorld.now() + 60_000,
+    timeoutMs: 60_000,
+    signal: new AbortController().signal,
+  } as const
+  const decider = await orders.join(request)
+  const voter = await stock.join(request)
+  for (const branch of [decider, voter]) {
+    await (branch as PgBranch).query(['insert into t values (1)'])
+    branch.seal()
+  }
+  const mark = { id, participants: ['orders', 'stock'] }
+  yes(await decider.claim(mark))
+  if (step !== 'claimed') yes(await voter.vote(mark, gid))
+  if (step === 'decided') yes(await decider.commit())
+  return {
+    id: formatTransactionId(id),
+    gid,
+    decider,
+    voter,
+    vanish: () => {
+      if (step !== 'decided') decider.cut()
+      voter.cut()
+      void decider.end('abort', undefined)
+      void voter.end('abort', undefined)
+    },
+  }
+}
+
+function yes(answer: { answer: string }): void {
+  if (answer.answer !== 'yes') throw new Error(JSON.stringify(answer))
+}
