@@ -1,9 +1,8 @@
 import { onTestFinished } from 'vitest'
 import type pg from 'pg'
 import { pg as definition } from 'assent/pg'
-import type { Branch } from '../../src/ports/index.ts'
 import { nodeWorld } from '../../src/platform/node-world.ts'
-import type { PgBranch } from '../../src/systems/pg/branch.ts'
+import { pgBranch, run } from '../support/pg-branch.ts'
 import { freshDatabase } from '../support/databases.ts'
 import { describeSystem } from './system-contract.ts'
 import type { SystemDatabase } from './system-contract.ts'
@@ -18,8 +17,6 @@ async function openPostgres(): Promise<SystemDatabase> {
     world: nodeWorld,
   })
   onTestFinished(() => participant.close())
-  const run = async (branch: Branch, text: string): Promise<unknown> =>
-    (branch as PgBranch).query([text])
   return {
     participant,
     write: async (branch) => {
@@ -35,7 +32,7 @@ async function openPostgres(): Promise<SystemDatabase> {
     },
     kill: async (branch) => {
       // After seal() the guard refuses; the test goes past it.
-      const client = (branch as PgBranch).client as unknown as pg.PoolClient
+      const client = pgBranch(branch).client as unknown as pg.PoolClient
       const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
       await database.sql('select pg_terminate_backend($1, 5000)', [rows[0]?.pid])
     },

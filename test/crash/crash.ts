@@ -13,6 +13,7 @@ import { Owner } from './owner.ts'
 import type { Scenario } from './owner.ts'
 import { assentRecoverer } from './recoverer.ts'
 import type { Recoverer, RecovererOf } from './recoverer.ts'
+import { sorted } from './transcript.ts'
 import type { Golden, WireEvent } from './transcript.ts'
 
 export interface CrashSetting {
@@ -118,13 +119,19 @@ function missesOf(
       note === 'dies' && JSON.stringify(rest) === JSON.stringify({ at: point }),
   )
   if (isOwnDeath && !noted) misses.push('the process did not note that it dies there')
-  const passed = owner.events.map(lineOf)
+  const passed = sorted(owner.events).map(lineOf)
   const expected = expectedLines(point, golden)
   const phase = phaseOf(point.message)
   // What leaves in parallel with the point may have passed, or not.
-  const before = passed.filter((line) => phaseOf(line) !== phase || line.startsWith(point.message))
-  if (before.join('\n') === expected.join('\n')) return misses
-  return [...misses, `passed the proxies: ${passed.join(', ')}; expected: ${expected.join(', ')}`]
+  const relevant = passed.filter(
+    (line) => phaseOf(line) !== phase || line.startsWith(point.message),
+  )
+  const length = Math.max(relevant.length, expected.length)
+  for (let at = 0; at < length; at += 1) {
+    const [here = 'nothing', there = 'nothing'] = [relevant[at], expected[at]]
+    if (here !== there) return [...misses, `passed the proxies: ${here}; expected: ${there}`]
+  }
+  return misses
 }
 
 function expectedLines(point: CrashPoint, golden: Golden): readonly string[] {

@@ -9,9 +9,9 @@ import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { within } from '../../harness/eventually.ts'
+import { eventually, within } from '../../harness/eventually.ts'
 import { nodeProgram } from '../../harness/fixture-process.ts'
-import { type Verdict, WireProxy } from '../../harness/wire-proxy.ts'
+import { type MaybeLater, type Verdict, WireProxy } from '../../harness/wire-proxy.ts'
 import type { CrashCluster } from './crash-cluster.ts'
 import type { CrashPoint, Stage } from './crash-points.ts'
 import { MessageNames } from './message-names.ts'
@@ -25,6 +25,8 @@ export interface Scenario {
   readonly writes: readonly string[]
   readonly reads: readonly string[]
   readonly resolveWhen?: 'applied' | 'decided'
+  /** Whether a kill by a proxy waits until the process has written down its answer. */
+  readonly diesWhen?: 'reached' | 'answered'
 }
 
 const PROGRAM = fileURLToPath(new URL('./owner.program.ts', import.meta.url))
@@ -88,7 +90,7 @@ export class Owner {
     })
     this.#child.stderr?.on('data', (chunk: Buffer) => (this.#errors += chunk.toString()))
     this.#ended = once(this.#child, 'close')
-    this.#watch(cluster, point)
+    this.#watch(cluster, point, scenario.diesWhen ?? 'reached')
   }
 
   /** Everything that it printed to stderr. A process that works as it should prints nothing. */
@@ -121,16 +123,15 @@ export class Owner {
     await Promise.all(this.#proxies.map((proxy) => proxy.close()))
   }
 
-  #watch(cluster: CrashCluster, point: CrashPoint | undefined): void {
+  #watch(cluster: CrashCluster, point: CrashPoint | undefined, when: 'reached' | 'answered'): void {
     const names = new MessageNames()
     let isWarm = false
     this.#child.once('message', () => {
       isWarm = true
     })
-    const killAt = (name: string, stage: Stage): Verdict => {
+    const killAt = (name: string, stage: Stage): MaybeLater<Verdict> => {
       if (point === undefined || point.message !== name || point.stage !== stage) return 'pass'
-      this.#child.kill('SIGKILL')
-      return 'hold'
+      return when === 'reached' ? this.#kill() : this.#killOnceAnswered()
     }
     for (const [at, proxy] of this.#proxies.entries()) {
       const participant = cluster.databases[at]!.name
@@ -144,5 +145,16 @@ export class Owner {
         return killAt(name, 'processed, not answered')
       }
     }
+  }
+
+  #kill(): Verdict {
+    this.#child.kill('SIGKILL')
+    return 'hold'
+  }
+
+  async #killOnceAnswered(): Promise<Verdict> {
+    const isAnswered = () => this.notes.some(({ note }) => note === 'answered')
+    await eventually(`the owner of ${this.item} to be answered`, isAnswered)
+    return this.#kill()
   }
 }

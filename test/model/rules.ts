@@ -88,11 +88,7 @@ export type RecoveryNode = Node<recovery.RecoveryState, RecoveryMessage>
 
 export interface Machines {
   readonly rules: Rules
-  readonly owner: Machine<
-    twoPhase.TwoPhaseState,
-    twoPhase.TwoPhaseEvent,
-    twoPhase.TwoPhaseEffect
-  >
+  readonly owner: Machine<twoPhase.TwoPhaseState, twoPhase.TwoPhaseEvent, twoPhase.TwoPhaseEffect>
   readonly recovery: Machine<recovery.RecoveryState, recovery.RecoveryEvent, RecoveryMessage>
 }
 

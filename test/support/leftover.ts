@@ -5,7 +5,7 @@
 import { onTestFinished } from 'vitest'
 import { pg as participant } from 'assent/pg'
 import type { Branch, Participant } from '../../src/ports/index.ts'
-import type { PgBranch } from '../../src/systems/pg/branch.ts'
+import { run } from './pg-branch.ts'
 import { formatTransactionId } from '../../src/protocol/index.ts'
 import type { Gid } from '../../src/protocol/index.ts'
 import { nodeWorld } from '../../src/platform/node-world.ts'
@@ -49,7 +49,7 @@ export async function leaveBehind(
   const decider = await orders.join(request)
   const voter = await stock.join(request)
   for (const branch of [decider, voter]) {
-    await (branch as PgBranch).query(['insert into t values (1)'])
+    await run(branch, 'insert into t values (1)')
     branch.seal()
   }
   const mark = { id, participants: ['orders', 'stock'] }

@@ -156,7 +156,8 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
     const { world } = this.#context
     const settled = new AbortController()
     const signal = AbortSignal.any([settled.signal, request.signal])
-    const connecting = this.#pool.connect()
+    // A pool whose settings can't be read throws here, instead of rejecting.
+    const connecting = (async () => this.#pool.connect())()
     const late = world.sleep(request.deadline - world.now(), signal).then(() => 'late' as const)
     try {
       const first = await Promise.race([connecting, late])

@@ -10,6 +10,7 @@
  */
 import type { World } from '../../ports/index.ts'
 import type { PgClient, PgPool } from './driver.ts'
+import { withoutSecrets } from './connect-errors.ts'
 import { send } from './message.ts'
 import type { Reply, Statement } from './message.ts'
 
@@ -68,7 +69,7 @@ export class ServiceConnections {
   async use<T>(use: (connection: ServiceConnection) => Promise<T>): Promise<T> {
     const slot = await this.#take()
     try {
-      slot.client ??= await this.#connect(slot)
+      slot.client ??= await this.#open(slot)
       slot.client.ref?.()
       return await use({ send: (statements) => this.#send(slot, statements) })
     } finally {
@@ -131,6 +132,16 @@ export class ServiceConnections {
     if (slot.state === 'free' && slot.idleSince === since) await this.#drop(slot)
   }
 
+  async #open(slot: Slot): Promise<PgClient> {
+    try {
+      return await this.#connect(slot)
+    } catch (cause) {
+      throw new NoConnection('the connection for recovery could not be opened', {
+        cause: withoutSecrets(cause),
+      })
+    }
+  }
+
   async #connect(slot: Slot): Promise<PgClient> {
     const client = this.#makeClient()
     client.on('error', () => {
@@ -145,8 +156,6 @@ export class ServiceConnections {
     })
     try {
       await client.connect()
-    } catch (cause) {
-      throw new NoConnection('the connection for recovery could not be opened', { cause })
     } finally {
       bound.abort()
       await late
@@ -155,9 +164,7 @@ export class ServiceConnections {
     const reply = await send(client, [session])
     if (reply.kind === 'lost' || reply.error !== undefined) {
       client.connection.stream.destroy()
-      throw new NoConnection('the connection for recovery could not be set up', {
-        cause: reply.kind === 'lost' ? reply.cause : reply.error,
-      })
+      throw reply.kind === 'lost' ? reply.cause : reply.error
     }
     return client
   }

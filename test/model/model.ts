@@ -1,0 +1,34 @@
+/**
+ * The exploration of two-phase commit and recovery: the model's parts, put together.
+ */
+import type { Bounds } from './bounds.ts'
+import { explore } from './explore.ts'
+import type { Exploration } from './explore.ts'
+import { movesOf } from './moves.ts'
+import { PROMISES, Settle, brokenPromise, brokenWhenQuiet } from './promises.ts'
+import type { PromiseName } from './promises.ts'
+import { machinesOf } from './rules.ts'
+import type { Rules } from './rules.ts'
+import { initialWorld, keyOf } from './world.ts'
+
+const ALL: ReadonlySet<PromiseName> = new Set(Object.keys(PROMISES) as PromiseName[])
+
+export function exploreProtocol(
+  rules: Rules,
+  bounds: Bounds,
+  promises: ReadonlySet<PromiseName> = ALL,
+  limit?: number,
+): Exploration {
+  const machines = machinesOf(rules)
+  const settle = new Settle()
+  return explore(
+    {
+      initial: initialWorld(bounds, machines),
+      moves: (world) => movesOf(world, machines),
+      key: keyOf,
+      broken: (world) => brokenPromise(world, machines, settle, promises),
+      brokenWhenQuiet: (world) => (promises.has('ends') ? brokenWhenQuiet(world) : undefined),
+    },
+    limit,
+  )
+}
