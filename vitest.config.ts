@@ -10,6 +10,7 @@ export default defineConfig({
     exclude: process.env['ASSENT_FULL'] ? [] : ['test/full/**'],
     maxWorkers: 2,
     testTimeout: 60_000,
+    expect: { poll: { timeout: 10_000 } },
     hookTimeout: 60_000,
   },
 })

@@ -130,6 +130,7 @@ class TwoPhaseMessages {
   }
 
   async #handOver(name: string): Promise<twoPhase.TwoPhaseEvent | undefined> {
+    this.#branch(name).leave()
     // The decider prepared nothing: what became of it is what its register says.
     if (name === this.#plan.decider) return undefined
     const { recovery, participants } = this.#commitment

@@ -135,16 +135,24 @@ export class Run {
     const commitment: Commitment = { branches, participants, recovery, world, over }
     const isRetryable = (name: string, error: unknown): boolean =>
       participants.get(name)?.isRetryable(error) ?? false
+    // Whatever happened, no connection outlives its transaction.
+    const afterwards = (finished: Promise<void>): void => {
+      this.#setting.background(
+        finished.then(() => {
+          for (const branch of branches.values()) branch.leave()
+        }),
+      )
+    }
     if (plan.protocol === 'one-phase') {
       const running = commitOnePhase(plan, commitment)
-      this.#setting.background(running.finished)
+      afterwards(running.finished)
       const error = onePhaseError(await running.told, { transactionId: txid, isRetryable })
       if (error !== undefined) throw error
       return txid
     }
     const id = await this.#register(plan)
     const running = commitTwoPhase(plan, id, this.#options.resolveWhen, commitment)
-    this.#setting.background(running.finished)
+    afterwards(running.finished)
     const error = twoPhaseError(await running.told, id, isRetryable)
     if (error !== undefined) throw error
     return formatTransactionId(id)

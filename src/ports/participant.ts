@@ -110,6 +110,8 @@ export interface Branch {
    * open. `done` for one that never got to anything durable.
    */
   end(decision: 'commit' | 'abort', gid: Gid | undefined): Promise<EndAnswer>
+  /** Gives the connection up as it is: somebody else ends the branch. Idempotent. */
+  leave(): void
   /** Cuts the connection, so that what is unanswered becomes `unknown` now. */
   cut(): void
 }

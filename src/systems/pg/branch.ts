@@ -114,6 +114,10 @@ export class PgBranch implements Branch {
     return { answer: 'done' }
   }
 
+  leave(): void {
+    this.#release()
+  }
+
   cut(): void {
     this.#facts.client.connection.stream.destroy()
   }

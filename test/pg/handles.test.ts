@@ -1,0 +1,87 @@
+import { expect, test } from 'vitest'
+import pg from 'pg'
+import { openShop, refusal } from '../support/assent.ts'
+
+test('every form of query behaves as node-postgres documents it', async () => {
+  const { assent, orders } = await openShop()
+  const seen: unknown[] = []
+  await assent.transaction(async (db) => {
+    await db.orders.query('insert into t values ($1)', [1])
+    seen.push((await db.orders.query<{ x: number }>('select x from t')).rows)
+    seen.push((await db.orders.query({ text: 'select x from t', rowMode: 'array' })).rows)
+    seen.push(
+      (await db.orders.query({ name: 'named', text: 'select $1::int as y', values: [2] })).rows,
+    )
+    await new Promise<void>((resolve, reject) => {
+      db.orders.query('select 3 as z', (error: Error | null, result) => {
+        seen.push(result.rows)
+        if (error === null) resolve()
+        else reject(error)
+      })
+    })
+  })
+  expect(seen).toEqual([[{ x: 1 }], [[1]], [{ y: 2 }], [{ z: 3 }]])
+  expect(await orders.count()).toBe(1)
+})
+
+test('a submitted Query is given back at once and emits its rows', async () => {
+  const { assent } = await openShop()
+  const rows: unknown[] = []
+  await assent.transaction(async (db) => {
+    const query = new pg.Query<{ n: number }>('select generate_series(1, 3) as n')
+    const given: unknown = (db.orders.query as (query: unknown) => unknown)(query)
+    expect(given).toBe(query)
+    await new Promise<void>((resolve, reject) => {
+      query.on('row', (row) => rows.push(row))
+      query.on('end', () => {
+        resolve()
+      })
+      query.on('error', reject)
+    })
+  })
+  expect(rows).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }])
+})
+
+test('the client can be given to functions that expect a PoolClient', async () => {
+  const { assent, orders, stock } = await openShop()
+  const repository = async (client: pg.PoolClient): Promise<void> => {
+    await client.query('insert into t values (1)')
+    expect(client.escapeIdentifier('a"b')).toBe('"a""b"')
+    client.release()
+    await client.query('insert into t values (2)')
+  }
+  await assent.transaction(async (db) => {
+    await repository(db.orders.client)
+    await repository(db.stock.client)
+  })
+  expect([await orders.count(), await stock.count()]).toEqual([2, 2])
+})
+
+test('the client is guarded like the handle', async () => {
+  const { assent, orders } = await openShop()
+  await refusal(
+    assent.transaction(async (db) => {
+      await db.orders.client.query('begin')
+    }),
+    'ASSENT_TRANSACTION_CONTROL',
+  )
+  await assent.transaction((db) => {
+    expect((db.orders.client as unknown as { connection: unknown }).connection).toBeUndefined()
+  })
+  expect(await orders.count()).toBe(0)
+})
+
+test('statements keep the order in which they were called, also before the join is done', async () => {
+  const { assent } = await openShop()
+  const order = await assent.transaction(async (db) => {
+    const results = await Promise.all(
+      [1, 2, 3, 4].map((n) =>
+        db.orders.query<{ at: Date; n: number }>('select clock_timestamp() as at, $1::int as n', [
+          n,
+        ]),
+      ),
+    )
+    return results.map(({ rows }) => rows[0]!).sort((a, b) => a.at.getTime() - b.at.getTime())
+  })
+  expect(order.map((row) => row.n)).toEqual([1, 2, 3, 4])
+})

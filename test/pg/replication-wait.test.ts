@@ -1,0 +1,119 @@
+import { afterAll, beforeAll, expect, test, onTestFinished } from 'vitest'
+import pg from 'pg'
+import { createAssent } from 'assent'
+import { pg as participant } from 'assent/pg'
+import { PostgresServer } from '../../harness/postgres-server.ts'
+import { refusal } from '../support/assent.ts'
+import { freshDatabase } from '../support/databases.ts'
+
+/**
+ * A server that waits for a synchronous standby which does not exist. Cutting such a wait off leaves
+ * a COMMIT that is visible and not replicated, and PostgreSQL says so in a warning, nothing else.
+ */
+let server: PostgresServer
+let admin: pg.Pool
+
+beforeAll(async () => {
+  server = await PostgresServer.create({ name: 'replicated' })
+  await server.start()
+  admin = new pg.Pool({ connectionString: server.url() })
+})
+
+afterAll(async () => {
+  await admin.end()
+  await server.remove()
+})
+
+async function rowsOf(pool: pg.Pool, text: string): Promise<readonly object[]> {
+  return (await pool.query<Record<string, unknown>>(text)).rows
+}
+
+async function setStandby(name: string): Promise<void> {
+  // Utility statements: they would wait for the standby themselves.
+  const client = await admin.connect()
+  await client.query('set synchronous_commit = local')
+  await client.query(`alter system set synchronous_standby_names = '${name}'`)
+  await client.query('select pg_reload_conf()')
+  client.release(true)
+  await expect
+    .poll(async () => rowsOf(admin, 'show synchronous_standby_names'), {
+      timeout: 10_000,
+    })
+    .toEqual([{ synchronous_standby_names: name }])
+}
+
+/** Cuts off every wait for replication, until `stop` is called. */
+function cutWaits(): () => Promise<void> {
+  const stopped = new AbortController()
+  const cutting = (async () => {
+    while (!stopped.signal.aborted) {
+      await admin.query(
+        `select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'`,
+      )
+    }
+  })()
+  return async () => {
+    stopped.abort()
+    await cutting
+  }
+}
+
+async function scene(database: string) {
+  await admin.query(`create database ${database}`)
+  const replicated = new pg.Pool({ connectionString: server.url(database) })
+  replicated.on('error', () => undefined)
+  const other = await freshDatabase('first')
+  const assent = createAssent({
+    app: 'shop',
+    participants: { replicated: participant(replicated), other: participant(other.pool) },
+    onReport: () => undefined,
+  })
+  onTestFinished(async () => {
+    await setStandby('')
+    await assent.close()
+    await replicated.end()
+  })
+  await replicated.query('create table t (x int)')
+  const write = (decider: 'replicated' | 'other'): Promise<void> =>
+    assent.transaction(
+      async (db) => {
+        await db.replicated.query('insert into t values (1)')
+        await db.replicated.query("set client_min_messages = 'error'")
+        await db.other.query('insert into t values (1)')
+      },
+      { decider, timeoutMs: 1_500 },
+    )
+  const count = async (): Promise<readonly number[]> => {
+    const { rows } = await replicated.query<{ n: number }>('select count(*)::int as n from t')
+    return [rows[0]?.n ?? -1, await other.count()]
+  }
+  await write('replicated')
+  return { assent, other, write, count, replicated }
+}
+
+test('a COMMIT whose wait for replication was cut off is unknown, until it is replicated', async () => {
+  const { assent, write, count } = await scene('decider')
+  await setStandby('nobody')
+  const stop = cutWaits()
+  const error = await refusal(write('replicated'), 'ASSENT_UNCLEAR', 'unknown')
+  await stop()
+  expect(error.message).toMatch(/canceling wait for synchronous replication/)
+  expect(await assent.outcome(error.transactionId ?? '')).toMatchObject({ outcome: 'unknown' })
+  await setStandby('')
+  await expect
+    .poll(() => assent.outcome(error.transactionId ?? ''), { timeout: 10_000 })
+    .toEqual({ outcome: 'committed' })
+  await expect.poll(count, { timeout: 10_000 }).toEqual([2, 2])
+})
+
+test('a PREPARE whose wait for replication was cut off is no yes: everything is rolled back', async () => {
+  const { write, count, replicated } = await scene('voter')
+  await setStandby('nobody')
+  const stop = cutWaits()
+  await refusal(write('other'), 'ASSENT_UNCLEAR', 'aborted')
+  await stop()
+  await setStandby('')
+  const prepared = 'select gid from pg_prepared_xacts where database = current_database()'
+  await expect.poll(async () => rowsOf(replicated, prepared), { timeout: 10_000 }).toEqual([])
+  expect(await count()).toEqual([1, 1])
+})

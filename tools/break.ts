@@ -1,0 +1,282 @@
+/**
+ * Breaks the commit path on purpose, one thing at a time, and names the tests that notice.
+ *
+ * Owns: the list of what is broken. Every fact of the ordering table, every row of the whitelist of
+ * definite answers, and the rules that a reader would ask about first.
+ * Promises: works on a copy; ends with exit code 1 if something broken went unnoticed.
+ *
+ *   node tools/run.mjs tools/break.ts             everything (long)
+ *   node tools/run.mjs tools/break.ts hidden      only what has "hidden" in its name
+ */
+import { spawnSync } from 'node:child_process'
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import {
+  ONE_PHASE_ORDERING,
+  RECOVERY_ORDERING,
+  TWO_PHASE_ORDERING,
+} from '../src/protocol/ordering.ts'
+
+interface Breakage {
+  readonly name: string
+  readonly file: string
+  readonly find: string
+  readonly replace: string
+  /** Which tests to run: on real servers where the breakage can be seen there. */
+  readonly tests: readonly string[]
+}
+
+const root = path.resolve(import.meta.dirname, '..')
+const MODEL = ['test/model']
+const REAL = ['test/contract', 'test/pg']
+
+/** Each fact of each row of the ordering tables, taken away. */
+function orderingBreakages(): readonly Breakage[] {
+  const tables: Record<string, Record<string, { readonly after: readonly string[] }>> = {
+    TWO_PHASE_ORDERING,
+    ONE_PHASE_ORDERING,
+    RECOVERY_ORDERING,
+  }
+  const file = 'src/protocol/ordering.ts'
+  const source = readFileSync(path.join(root, file), 'utf8')
+  return Object.entries(tables).flatMap(([table, rows]) => {
+    const start = source.indexOf(`export const ${table}`)
+    return Object.entries(rows).flatMap(([message, row]) =>
+      row.after.map((fact) => {
+        const key = /^[a-z]+$/.test(message) ? message : `'${message}'`
+        const rowStart = source.indexOf(`\n  ${key}: {`, start)
+        const rowEnd = source.indexOf('\n  },', rowStart)
+        const find = source.slice(rowStart, rowEnd)
+        const replace = find.replace(new RegExp(`'${fact}',?\\s*`), '')
+        return { name: `${table} ${message}: without "${fact}"`, file, find, replace, tests: MODEL }
+      }),
+    )
+  })
+}
+
+const ANSWERS = 'src/systems/pg/answers.ts'
+const OTHERS: readonly Breakage[] = [
+  {
+    name: 'whitelist: the tag ROLLBACK is taken as yes',
+    file: ANSWERS,
+    find: "answer: 'no',\n    means: 'PREPARE or COMMIT of a failed",
+    replace: "answer: 'yes',\n    means: 'PREPARE or COMMIT of a failed",
+    tests: REAL,
+  },
+  {
+    name: 'whitelist: without the row "tag ROLLBACK is a no"',
+    file: ANSWERS,
+    find: "reply.error === undefined && reply.tags.at(-1) === 'ROLLBACK'",
+    replace: 'reply.error === undefined && reply.tags.length > 999',
+    tests: REAL,
+  },
+  {
+    name: 'whitelist: a yes without looking at the tags',
+    file: ANSWERS,
+    find: '      sameTags(reply.tags, expected.tags) &&\n',
+    replace: '',
+    tests: REAL,
+  },
+  {
+    name: 'whitelist: a yes without looking at the status',
+    file: ANSWERS,
+    find: '      reply.status === expected.status &&\n',
+    replace: '',
+    tests: REAL,
+  },
+  {
+    name: 'whitelist: a yes in spite of a warning',
+    file: ANSWERS,
+    find: ' &&\n      reply.warnings.every((warning) => warning.during !== expected.decides)',
+    replace: '',
+    tests: REAL,
+  },
+  {
+    name: 'whitelist: without the row "the claim found no such epoch"',
+    file: ANSWERS,
+    find: "reply.tags.at(-1) === 'INSERT 0 0'",
+    replace: "reply.tags.at(-1) === 'never'",
+    tests: REAL,
+  },
+  {
+    name: 'whitelist: without the row "an error before the statement that decides"',
+    file: ANSWERS,
+    find: "(expected.decides === 'none' || reply.tags.length < expected.decides)",
+    replace: "expected.decides === 'nothing'",
+    tests: REAL,
+  },
+  {
+    name: 'whitelist: without the row "the deciding statement failed"',
+    file: ANSWERS,
+    find: "reply.error !== undefined && reply.status === 'I' && !isServerTrouble(reply.error.code)",
+    replace: 'reply.tags.length > 999',
+    tests: REAL,
+  },
+  {
+    name: 'whitelist: an error of the server’s own trouble is taken as a no',
+    file: ANSWERS,
+    find: "return code === '40003' ||",
+    replace: 'return false &&',
+    tests: REAL,
+  },
+  {
+    name: 'whitelist: a lost connection is taken as a no',
+    file: ANSWERS,
+    find: "if (reply.kind === 'lost') return { answer: 'unknown', cause: reply.cause }",
+    replace: "if (reply.kind === 'lost') return { answer: 'no', cause: reply.cause }",
+    tests: REAL,
+  },
+  {
+    name: 'whitelist: "does not exist" is taken as done',
+    file: ANSWERS,
+    find: "return { answer: 'missing' }",
+    replace: "return { answer: 'done' }",
+    tests: REAL,
+  },
+  {
+    name: 'a row’s presence is read as commit',
+    file: 'src/systems/pg/register.ts',
+    find: "if (asked === '0') return this.#readMemory(connection, question)",
+    replace: "if (asked === '0') return this.#obey(connection, 'commit')",
+    tests: REAL,
+  },
+  {
+    name: 'a mark’s decision is not read: presence is commit',
+    file: 'src/protocol/answers.ts',
+    find: 'return asked.decision',
+    replace: "return 'commit'",
+    tests: [...MODEL, ...REAL],
+  },
+  {
+    name: 'an unlisted epoch is taken for abort',
+    file: 'src/protocol/answers.ts',
+    find: "asked.memory === 'remembered' ? 'abort' : 'held'",
+    replace: "asked.memory === 'remembered' ? 'abort' : 'abort'",
+    tests: REAL,
+  },
+  {
+    name: 'memory: another server’s epoch counts as remembered',
+    file: 'src/systems/pg/mark.ts',
+    find: ' AND epoch.server = ${TIMELINE} AND epoch.origin = ${names.origin})',
+    replace: ')',
+    tests: REAL,
+  },
+  {
+    name: 'the claim does not ask for the epoch’s server',
+    file: 'src/systems/pg/mark.ts',
+    find: 'WHERE epoch.id = $5::text AND epoch.server = ${TIMELINE}',
+    replace: 'WHERE epoch.id = $5::text',
+    tests: REAL,
+  },
+  {
+    name: 'a mark is not acknowledged: an unclear claim is taken as yes',
+    file: 'src/systems/pg/branch.ts',
+    find: 'const answer = readAnswer(reply, CLAIMED)',
+    replace: "const answer: Answer = { answer: 'yes' }",
+    tests: REAL,
+  },
+  {
+    name: 'a user’s hidden COMMIT goes unnoticed by the guard',
+    file: 'src/systems/pg/guarded-connection.ts',
+    find: 'if (CONTROL_TAGS.has(tag)) this.#leave(tag)',
+    replace: '',
+    tests: REAL,
+  },
+  {
+    name: 'a mark without the branch’s nonce is accepted',
+    file: 'src/systems/pg/mark.ts',
+    find: "CASE WHEN current_setting('assent.branch', true) = $1::text THEN $2::text END",
+    replace: 'CASE WHEN $1::text IS NOT NULL THEN $2::text END',
+    tests: REAL,
+  },
+  {
+    name: 'a missing receipt is ignored',
+    file: 'src/protocol/recovery.ts',
+    find: "return state.obeyed === 'abort' ? 'gone' : receiptVerdict(state)",
+    replace: "return state.obeyed === 'abort' ? 'gone' : 'committed'",
+    tests: [...MODEL, ...REAL],
+  },
+  {
+    name: 'COMMIT is believed in spite of a failed statement that was swallowed',
+    file: 'src/systems/pg/guarded-connection.ts',
+    find: "this.#course.kind === 'inside' && status === 'E'",
+    replace: "this.#course.kind === 'inside' && status === 'X'",
+    tests: REAL,
+  },
+  {
+    name: 'a lock time-out of Ask is taken for an absent mark',
+    file: 'src/systems/pg/register.ts',
+    find: "return waits ? { answer: 'waits' }",
+    replace: "return waits ? { answer: 'absent', memory: 'remembered' }",
+    tests: REAL,
+  },
+  {
+    name: 'what is found is obeyed without the asker’s own COMMIT',
+    file: 'src/systems/pg/register.ts',
+    find: "connection.send([{ text: 'COMMIT' }])\n    if (reply.kind === 'lost') return unknown(reply.cause)\n    const isDurable =",
+    replace:
+      "connection.send([{ text: 'ROLLBACK' }])\n    if (reply.kind === 'lost') return unknown(reply.cause)\n    const isDurable = true ||",
+    tests: REAL,
+  },
+  {
+    name: 'the role is not reset before PREPARE',
+    file: 'src/systems/pg/mark.ts',
+    find: "pg_catalog.set_config('role', NULL, true)",
+    replace: "pg_catalog.set_config('application_name', 'x', true)",
+    tests: REAL,
+  },
+]
+
+function attempt(breakage: Breakage): readonly string[] | 'can’t be applied' {
+  const copy = mkdtempSync(path.join(tmpdir(), 'assent-break-'))
+  try {
+    for (const entry of ['src', 'test', 'harness', 'demo', 'package.json', 'tsconfig.json']) {
+      cpSync(path.join(root, entry), path.join(copy, entry), { recursive: true })
+    }
+    cpSync(path.join(root, 'vitest.config.ts'), path.join(copy, 'vitest.config.ts'))
+    symlinkSync(path.join(root, 'node_modules'), path.join(copy, 'node_modules'))
+    const file = path.join(copy, breakage.file)
+    const source = readFileSync(file, 'utf8')
+    if (!source.includes(breakage.find)) return 'can’t be applied'
+    writeFileSync(
+      file,
+      source.replace(breakage.find, () => breakage.replace),
+    )
+    return failedTests(copy, breakage.tests)
+  } finally {
+    rmSync(copy, { recursive: true, force: true })
+  }
+}
+
+function failedTests(copy: string, tests: readonly string[]): readonly string[] {
+  const report = path.join(copy, 'report.json')
+  const vitest = path.join(root, 'node_modules/vitest/vitest.mjs')
+  const args = [vitest, 'run', ...tests, '--reporter=json', `--outputFile=${report}`]
+  spawnSync(process.execPath, args, { cwd: copy, encoding: 'utf8', timeout: 600_000 })
+  const { testResults } = JSON.parse(readFileSync(report, 'utf8')) as {
+    testResults: {
+      name: string
+      status: string
+      assertionResults: { fullName: string; status: string }[]
+    }[]
+  }
+  return testResults.flatMap((file) => {
+    const failed = file.assertionResults.filter((test) => test.status === 'failed')
+    const where = path.relative(copy, file.name)
+    if (failed.length === 0 && file.status === 'failed') return [`${where}: could not run`]
+    return failed.map((test) => `${where}: ${test.fullName}`)
+  })
+}
+
+const wanted = process.argv[2]?.toLowerCase() ?? ''
+let unnoticed = 0
+for (const breakage of [...OTHERS, ...orderingBreakages()]) {
+  if (!breakage.name.toLowerCase().includes(wanted)) continue
+  const failed = attempt(breakage)
+  if (failed.length === 0 || typeof failed === 'string') unnoticed += 1
+  const noticed = typeof failed === 'string' ? failed : (failed[0] ?? 'NOTHING NOTICED')
+  const more = typeof failed === 'string' || failed.length < 2 ? '' : ` (+${failed.length - 1})`
+  console.log(`${breakage.name}\n    ${noticed}${more}`)
+}
+process.exitCode = unnoticed === 0 ? 0 : 1
