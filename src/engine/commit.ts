@@ -30,16 +30,20 @@ export function commitTwoPhase(
   commitment: Commitment,
 ): Running<twoPhase.TwoPhaseState> {
   const messages = new TwoPhaseMessages(plan, id, commitment)
-  return interpret<twoPhase.TwoPhaseState, twoPhase.TwoPhaseEvent, twoPhase.TwoPhaseEffect>({
-    begin: twoPhase.begin(plan, resolveWhen),
-    step: (state, event) => twoPhase.step(state, event),
-    isOver: twoPhase.isOver,
-    perform: (effect) => messages.perform(effect),
-    over: commitment.over,
-    onOver: () => {
-      messages.cut()
+  return interpret<twoPhase.TwoPhaseState, twoPhase.TwoPhaseEvent, twoPhase.TwoPhaseEffect>(
+    {
+      begin: twoPhase.begin(plan, resolveWhen),
+      step: (state, event) => twoPhase.step(state, event),
+      isOver: twoPhase.isOver,
+      perform: (effect) => messages.perform(effect),
+      over: commitment.over,
+      isCommitOut: (state) => state.decision === 'sent',
+      onOver: () => {
+        messages.cut()
+      },
     },
-  })
+    commitment.world,
+  )
 }
 
 class TwoPhaseMessages {
@@ -152,16 +156,20 @@ export function commitOnePhase(
   commitment: Commitment,
 ): Running<onePhase.OnePhaseState> {
   const awaited = new Awaited(commitment.world)
-  return interpret<onePhase.OnePhaseState, onePhase.OnePhaseEvent, onePhase.OnePhaseEffect>({
-    begin: onePhase.begin(plan),
-    step: (state, event) => onePhase.step(state, event),
-    isOver: onePhase.isOver,
-    perform: (effect) => performOnePhase(effect, commitment.branches, awaited),
-    over: commitment.over,
-    onOver: () => {
-      awaited.cutAll()
+  return interpret<onePhase.OnePhaseState, onePhase.OnePhaseEvent, onePhase.OnePhaseEffect>(
+    {
+      begin: onePhase.begin(plan),
+      step: (state, event) => onePhase.step(state, event),
+      isOver: onePhase.isOver,
+      perform: (effect) => performOnePhase(effect, commitment.branches, awaited),
+      over: commitment.over,
+      isCommitOut: (state) => state.commit === 'sent',
+      onOver: () => {
+        awaited.cutAll()
+      },
     },
-  })
+    commitment.world,
+  )
 }
 
 function performOnePhase(

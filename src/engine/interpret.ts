@@ -29,19 +29,24 @@ export interface Machine<State, Event, Effect> {
   readonly perform: (effect: Effect) => Performed<Event>
   /** Aborted when the caller's time ran out, or its own signal was. */
   readonly over: AbortSignal
-  readonly onOver: (state: State) => void
+  /** Whether a COMMIT was sent and is not answered: worth a moment more of waiting. */
+  readonly isCommitOut: (state: State) => boolean
+  readonly onOver: () => void
 }
 
 export function interpret<State, Event, Effect>(
   machine: Machine<State, Event, Effect>,
+  world: World,
 ): Running<State> {
   const told = Promise.withResolvers<State>()
   const finished = Promise.withResolvers<undefined>()
+  const commitAnswered = new AbortController()
   let state = machine.begin
 
   const dispatch = (event: Parameters<typeof machine.step>[1]): void => {
     try {
       const next = machine.step(state, event)
+      if (machine.isCommitOut(state) && !machine.isCommitOut(next.state)) commitAnswered.abort()
       state = next.state
       for (const effect of next.effects) perform(effect)
       if (machine.isOver(state)) finished.resolve(undefined)
@@ -66,15 +71,21 @@ export function interpret<State, Event, Effect>(
     told.reject(error instanceof Error ? error : new Error(String(error)))
     finished.resolve(undefined)
   }
-  const onOver = (): void => {
+  const onOver = async (): Promise<void> => {
+    if (machine.isCommitOut(state)) {
+      await world.sleep(LIMITS.commitAnswerMs, commitAnswered.signal)
+    }
     dispatch({ type: 'over', cause: machine.over.reason })
-    machine.onOver(state)
+    machine.onOver()
+  }
+  const onAbort = (): void => {
+    void onOver()
   }
   dispatch({ type: 'start' })
-  if (machine.over.aborted) onOver()
-  else machine.over.addEventListener('abort', onOver, { once: true })
+  if (machine.over.aborted) onAbort()
+  else machine.over.addEventListener('abort', onAbort, { once: true })
   void finished.promise.then(() => {
-    machine.over.removeEventListener('abort', onOver)
+    machine.over.removeEventListener('abort', onAbort)
   })
   return { told: told.promise, finished: finished.promise }
 }

@@ -6,6 +6,11 @@ export const LIMITS = {
   timeoutMs: 30_000,
   /** The longest `timeoutMs`. Far below any retention of marks, which starts at a day. */
   longestTimeoutMs: 3_600_000,
+  /**
+   * How long a COMMIT that was sent may go unanswered after the caller's time ran out, before the
+   * caller is told `unknown`. Most answer within milliseconds, and a known outcome is worth them.
+   */
+  commitAnswerMs: 1_000,
   /** How long a message of the commit path may go unanswered after the caller was told. */
   answerMs: 30_000,
   /** Rounds that this process tries to end a branch handed over to recovery; then scans go on. */

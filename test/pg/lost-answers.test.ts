@@ -1,0 +1,183 @@
+import { describe, expect, onTestFinished, test } from 'vitest'
+import pg from 'pg'
+import { createAssent } from 'assent'
+import { pg as participant } from 'assent/pg'
+import { WireProxy } from '../../harness/wire-proxy.ts'
+import type { Verdict } from '../../harness/wire-proxy.ts'
+import { refusal } from '../support/assent.ts'
+import { freshDatabase } from '../support/databases.ts'
+import type { TestDatabase } from '../support/databases.ts'
+
+/** The messages of the commit path, told by their SQL. */
+const KINDS = {
+  claim: /INSERT INTO "assent"\.mark(?!.*PREPARE TRANSACTION)(?!.*ON CONFLICT)/s,
+  vote: /PREPARE TRANSACTION/,
+  decide: /^COMMIT$/,
+  apply: /^COMMIT PREPARED/,
+} as const
+type Kind = keyof typeof KINDS
+
+interface Faults {
+  /** What becomes of a message before the server gets it, by `participant kind`. */
+  request: Record<string, () => Verdict | Promise<Verdict>>
+  /** What becomes of its answer. */
+  answer: Record<string, () => Verdict | Promise<Verdict>>
+}
+
+/** Orders decides, stock votes; every pooled connection passes a proxy. */
+async function proxied() {
+  const faults: Faults = { request: {}, answer: {} }
+  const databases = { orders: await freshDatabase('first'), stock: await freshDatabase('second') }
+  const through = async (name: 'orders' | 'stock', { url }: TestDatabase) => {
+    const proxy = await WireProxy.listen({
+      targetPort: Number(new URL(url).port),
+      name: ({ statements }) => {
+        const text = statements.map(({ sql }) => sql).join(';')
+        const kind = (Object.keys(KINDS) as Kind[]).find((each) => KINDS[each].test(text))
+        return kind === undefined ? undefined : `${name} ${kind}`
+      },
+      onRequest: (named) => faults.request[named.name]?.() ?? 'pass',
+      onAnswer: (named) => faults.answer[named.name]?.() ?? 'pass',
+    })
+    const pool = new pg.Pool({ connectionString: proxy.url(url) })
+    pool.on('error', () => undefined)
+    onTestFinished(async () => {
+      // What is held for good is let go, so that nothing waits for its bound.
+      await proxy.close()
+      await pool.end()
+    })
+    return participant(pool, { recovery: { connectionString: url } })
+  }
+  const assent = createAssent({
+    app: 'shop',
+    participants: {
+      orders: await through('orders', databases.orders),
+      stock: await through('stock', databases.stock),
+    },
+    onReport: () => undefined,
+  })
+  onTestFinished(() => assent.close())
+  const write = (timeoutMs = 2_000): Promise<void> =>
+    assent.transaction(
+      async ({ orders, stock }) => {
+        await orders.query('insert into t values (1)')
+        await stock.query('insert into t values (1)')
+      },
+      { timeoutMs },
+    )
+  const rows = async () => [await databases.orders.count(), await databases.stock.count()]
+  const settled = async (expected: readonly number[]): Promise<void> => {
+    await expect.poll(rows).toEqual(expected)
+    await expect.poll(() => databases.stock.prepared()).toEqual([])
+  }
+  return { assent, faults, write, settled, databases }
+}
+
+const never = () => new Promise<Verdict>(() => undefined)
+
+describe('an answer that is cut off', () => {
+  test.each([
+    ['orders claim', 'ASSENT_UNCLEAR'],
+    ['stock vote', 'ASSENT_UNCLEAR'],
+  ] as const)('to %s aborts everywhere, and says so', async (message, code) => {
+    const { faults, write, settled } = await proxied()
+    faults.answer[message] = () => 'drop-connection'
+    const error = await refusal(write(), code)
+    expect(error.retryable).toBe(true)
+    await settled([0, 0])
+  })
+
+  test('to COMMIT is looked up in the register: the promise resolves', async () => {
+    const { faults, write, settled } = await proxied()
+    faults.answer['orders decide'] = () => 'drop-connection'
+    await write()
+    await settled([1, 1])
+  })
+
+  test('to COMMIT PREPARED is looked up by the receipt: the promise resolves', async () => {
+    const { faults, write, settled } = await proxied()
+    faults.answer['stock apply'] = () => 'drop-connection'
+    await write()
+    await settled([1, 1])
+  })
+})
+
+describe('a message that never arrives', () => {
+  test('COMMIT: the register proves that it can never commit, and everything is aborted', async () => {
+    const { faults, write, settled } = await proxied()
+    faults.request['orders decide'] = () => 'drop-connection'
+    await refusal(write(), 'ASSENT_UNCLEAR')
+    await settled([0, 0])
+  })
+
+  test('COMMIT PREPARED: the branch is committed by recovery, and the promise resolves', async () => {
+    const { faults, write, settled } = await proxied()
+    faults.request['stock apply'] = () => 'drop-connection'
+    await write()
+    await settled([1, 1])
+  })
+})
+
+describe('an answer that does not come', () => {
+  test.each(['orders claim', 'stock vote'])(
+    'to %s within the time: aborted, and every connection is given back',
+    async (message) => {
+      const { faults, write, settled } = await proxied()
+      faults.answer[message] = never
+      await refusal(write(500), 'ASSENT_TIMEOUT')
+      await settled([0, 0])
+      faults.answer = {}
+      await write()
+      await settled([1, 1])
+    },
+  )
+
+  test('to COMMIT within the time: unknown, with an id that can be asked', async () => {
+    const { assent, faults, write, settled } = await proxied()
+    faults.answer['orders decide'] = never
+    const error = await refusal(write(500), 'ASSENT_TIMEOUT', 'unknown')
+    expect(error.message).toMatch(/orders: unknown \(decider\) · stock: prepared, recovery will/)
+    const asked = await assent.outcome(error.transactionId ?? '', { waitMs: 10_000 })
+    expect(asked).toEqual({ outcome: 'committed' })
+    await settled([1, 1])
+  })
+
+  test('to COMMIT in time, but soon after it: the caller is told what it was', async () => {
+    const { faults, write, settled } = await proxied()
+    let late = false
+    faults.answer['orders decide'] = async () => {
+      // Answers only once the caller's time is over.
+      await expect.poll(() => performance.now() > over).toBe(true)
+      late = true
+      return 'pass'
+    }
+    const over = performance.now() + 500
+    await write(400)
+    expect(late).toBe(true)
+    await settled([1, 1])
+  })
+
+  test('to COMMIT PREPARED within the time: resolves, and recovery goes on', async () => {
+    const { faults, write, settled } = await proxied()
+    faults.request['stock apply'] = never
+    await write(500)
+    await settled([1, 1])
+  })
+})
+
+describe('one database alone', () => {
+  test('whose answer to COMMIT is lost is unknown, and can’t be asked', async () => {
+    const { assent, faults, databases } = await proxied()
+    faults.answer['stock decide'] = () => 'drop-connection'
+    const error = await refusal(
+      assent.transaction(({ stock }) => stock.query('insert into t values (1)')),
+      'ASSENT_UNCLEAR',
+      'unknown',
+    )
+    expect(await assent.outcome(error.transactionId ?? '')).toEqual({
+      outcome: 'unknown',
+      reason: 'not-found',
+    })
+    expect(await databases.stock.count()).toBe(1)
+  })
+})
