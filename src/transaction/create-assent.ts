@@ -161,26 +161,21 @@ class AssentObject<D extends Definitions> implements Assent<D> {
       throw wrong(`transaction() ${quote(work)}`, 'a function as first argument')
     }
     const checked = checkOptions(this.#defaults, options, [...this.#participants.keys()])
-    const running = runTransaction(this.#setting, checked, work)
-    this.#keep(
-      running.then(
-        () => undefined,
-        () => undefined,
-      ),
-    )
-    return running
+    return this.#whileOpen(() => runTransaction(this.#setting, checked, work))
   }
 
   async outcome(id: string, options: OutcomeOptions = {}): Promise<OutcomeAnswer> {
     this.#refuseWhenClosed()
-    return outcomeOf(id, options, this.#app, this.#participants, this.#world)
+    return this.#whileOpen(() => outcomeOf(id, options, this.#app, this.#participants, this.#world))
   }
 
   async inDoubt(options: { readonly signal?: AbortSignal } = {}): Promise<readonly InDoubt[]> {
     this.#refuseWhenClosed()
     options.signal?.throwIfAborted()
     const all = [...this.#participants.values()]
-    const lists = await Promise.all(all.map((participant) => this.#scan.list(participant)))
+    const lists = await this.#whileOpen(() =>
+      Promise.all(all.map((participant) => this.#scan.list(participant))),
+    )
     return lists.flat()
   }
 
@@ -188,7 +183,9 @@ class AssentObject<D extends Definitions> implements Assent<D> {
     this.#refuseWhenClosed()
     options.signal?.throwIfAborted()
     const all = [...this.#participants.values()]
-    const left = await Promise.all(all.map((participant) => this.#scan.pass(participant)))
+    const left = await this.#whileOpen(() =>
+      Promise.all(all.map((participant) => this.#scan.pass(participant))),
+    )
     return left.flat()
   }
 
@@ -221,6 +218,18 @@ class AssentObject<D extends Definitions> implements Assent<D> {
     await Promise.race([Promise.all(running), this.#world.sleep(LIMITS.closeMs, waited.signal)])
     waited.abort()
     await Promise.all([...this.#participants.values()].map((participant) => participant.close()))
+  }
+
+  /** Runs what `close()` has to wait for. */
+  #whileOpen<T>(work: () => Promise<T>): Promise<T> {
+    const running = work()
+    this.#keep(
+      running.then(
+        () => undefined,
+        () => undefined,
+      ),
+    )
+    return running
   }
 
   #keep(work: Promise<void>): void {

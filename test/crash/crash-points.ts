@@ -42,3 +42,8 @@ export function fateAt({ message, stage }: CrashPoint, messages: readonly string
 export function isProcessed(stage: Stage): boolean {
   return stage === 'processed, not answered' || stage === 'answered'
 }
+
+/** Whether the process kills itself there, and not a proxy. */
+export function isOwnDeath({ stage }: CrashPoint): boolean {
+  return stage === 'before sent' || stage === 'answered'
+}

@@ -7,8 +7,8 @@ import { crash, lineOfCrash } from './crash.ts'
 import type { Crash } from './crash.ts'
 import { CrashCluster } from './crash-cluster.ts'
 import { fateAt, label, pointsOf } from './crash-points.ts'
-import { Owner } from './owner.ts'
-import type { Scenario } from './owner.ts'
+import { DoomedProcess } from './doomed-process.ts'
+import type { Scenario } from './doomed-process.ts'
 import type { Golden } from './transcript.ts'
 
 export interface CrashSuite {
@@ -34,7 +34,7 @@ export function crashEverywhere({ databases, scenario, golden, check }: CrashSui
   })
 
   test('a healthy transaction sends the messages of the golden transcript', async () => {
-    await using owner = await Owner.start(cluster, scenario, undefined)
+    await using owner = await DoomedProcess.start(cluster, 'transfer', scenario)
     expect(await owner.run()).toBe('exit code 0')
     expect(owner.errors).toBe('')
     expect(golden.text(owner.events)).toBe(golden.expected(owner.events))

@@ -5,12 +5,12 @@
  */
 import { eventually } from '../../harness/eventually.ts'
 import type { CrashCluster } from './crash-cluster.ts'
-import { fateAt } from './crash-points.ts'
+import { fateAt, isOwnDeath } from './crash-points.ts'
 import type { CrashPoint, Fate } from './crash-points.ts'
 import { phaseOf } from './message-names.ts'
 import { disagreements, fullId, readDatabase } from './oracle.ts'
-import { Owner } from './owner.ts'
-import type { Scenario } from './owner.ts'
+import { DoomedProcess } from './doomed-process.ts'
+import type { Scenario, Strike } from './doomed-process.ts'
 import { assentRecoverer } from './recoverer.ts'
 import type { Recoverer, RecovererOf } from './recoverer.ts'
 import { sorted } from './transcript.ts'
@@ -20,6 +20,7 @@ export interface CrashSetting {
   readonly cluster: CrashCluster
   readonly scenario: Scenario
   readonly golden: Golden
+  readonly act?: NonNullable<Strike['act']>
   readonly recovererOf?: RecovererOf
   readonly recoveryMs?: number
 }
@@ -41,16 +42,35 @@ export interface Crash {
 const RECOVERY_MS = 15_000
 
 export async function crash(setting: CrashSetting, point: CrashPoint): Promise<Crash> {
-  const { cluster, scenario, golden, recovererOf = assentRecoverer } = setting
-  await using owner = await Owner.start(cluster, scenario, point)
+  const { cluster, scenario, golden, act } = setting
+  const strike = act === undefined ? { point } : { point, act }
+  await using owner = await DoomedProcess.start(cluster, 'transfer', scenario, strike)
   const ending = await owner.run()
-  const diedAt = performance.now()
   const leftPrepared = (await cluster.prepared()).map((listed) => listed.split(' ')[0] ?? '')
+  const fate = fateAt(point, golden.messages)
+  const aftermath = await recoverAndJudge(setting, owner, fate)
+  const answer = owner.notes.find((note) => note.note === 'answered')
+  const misses = missesOf(owner, ending, point, golden)
+  return {
+    ...{ point, fate, leftPrepared },
+    recoveredMs: aftermath.recoveredMs,
+    answered: answer?.outcome,
+    hit: misses.length === 0,
+    disagreements: [...misses, ...aftermath.disagreements],
+  }
+}
+
+/** Recovers what a process left behind, by another one, and judges what has become of it. */
+export async function recoverAndJudge(
+  setting: CrashSetting,
+  owner: DoomedProcess,
+  fate: Fate,
+): Promise<Pick<Crash, 'recoveredMs' | 'disagreements'>> {
+  const { cluster, scenario, recovererOf = assentRecoverer } = setting
+  const diedAt = performance.now()
   await using recoverer = recovererOf(cluster)
   const stuck = await recoverAll(setting, owner, recoverer)
   const recoveredMs = Math.round(performance.now() - diedAt)
-
-  const fate = fateAt(point, golden.messages)
   const began = owner.notes.find((note) => note.note === 'began')
   const txid = began?.txid ?? 'it never began'
   const roles = rolesIn(scenario)
@@ -66,21 +86,14 @@ export async function crash(setting: CrashSetting, point: CrashPoint): Promise<C
     outcome: await recoverer.outcome(id),
     bareOutcome: await recoverer.outcome(txid),
   }
-  const answer = owner.notes.find((note) => note.note === 'answered')
-  const misses = missesOf(owner, ending, point, golden)
   const printed = owner.errors === '' ? [] : [`the process printed: ${owner.errors}`]
-  return {
-    ...{ point, fate, leftPrepared, recoveredMs },
-    answered: answer?.outcome,
-    hit: misses.length === 0,
-    disagreements: [...misses, ...printed, ...stuck, ...disagreements(facts, fate)],
-  }
+  return { recoveredMs, disagreements: [...stuck, ...disagreements(facts, fate), ...printed] }
 }
 
 /** Tries until no session and no prepared branch is left. Returns what was wrong, if it was. */
 async function recoverAll(
   { cluster, recoveryMs = RECOVERY_MS }: CrashSetting,
-  owner: Owner,
+  owner: DoomedProcess,
   recoverer: Recoverer,
 ): Promise<readonly string[]> {
   const isOver = async (): Promise<boolean> => {
@@ -105,21 +118,20 @@ function rolesIn({ writes, reads }: Scenario): ReadonlyMap<string, 'writer' | 'r
 }
 
 /** Why the process did not die where it was meant to. The witness is what passed the proxies. */
-function missesOf(
-  owner: Owner,
+export function missesOf(
+  doomed: DoomedProcess,
   ending: string,
   point: CrashPoint,
   golden: Golden,
 ): readonly string[] {
   const misses: string[] = []
   if (ending !== 'SIGKILL') misses.push(`the process ended with ${ending}, expected SIGKILL`)
-  const isOwnDeath = point.stage === 'before sent' || point.stage === 'answered'
-  const noted = owner.notes.some(
+  const noted = doomed.notes.some(
     ({ note, ...rest }) =>
       note === 'dies' && JSON.stringify(rest) === JSON.stringify({ at: point }),
   )
-  if (isOwnDeath && !noted) misses.push('the process did not note that it dies there')
-  const passed = sorted(owner.events).map(lineOf)
+  if (isOwnDeath(point) && !noted) misses.push('the process did not note that it dies there')
+  const passed = sorted(doomed.events).map(lineOf)
   const expected = expectedLines(point, golden)
   const phase = phaseOf(point.message)
   // What leaves in parallel with the point may have passed, or not.

@@ -5,9 +5,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { crash } from './crash.ts'
 import { CrashCluster } from './crash-cluster.ts'
+import { killOnceAnswered } from './doomed-process.ts'
 import { goldenOfTwo, writesInTwo } from './two-databases.ts'
 
-const scenario = { ...writesInTwo, resolveWhen: 'decided', diesWhen: 'answered' } as const
+const scenario = { ...writesInTwo, resolveWhen: 'decided' } as const
 const stages = ['sent, not processed', 'processed, not answered'] as const
 let cluster: CrashCluster
 
@@ -21,7 +22,8 @@ afterAll(async () => {
 
 test.each(stages)('committed in both, as answered: killed at stock apply 1, %s', async (stage) => {
   const point = { message: 'stock apply 1', stage }
-  const crashed = await crash({ cluster, scenario, golden: goldenOfTwo }, point)
+  const setting = { cluster, scenario, golden: goldenOfTwo, act: killOnceAnswered }
+  const crashed = await crash(setting, point)
   expect(crashed.disagreements).toEqual([])
   expect(crashed.answered).toBe('committed')
 })

@@ -1,5 +1,6 @@
 /**
- * Owns: the names of the messages of one transaction, `orders vote 1`: participant, kind, ordinal.
+ * Owns: the names of the messages of a transaction or of a recovery, `orders vote 1`: participant,
+ * kind, ordinal.
  * Promises: the kind is told by the SQL alone, so the proxy outside a process and the kill points
  * inside it give the same message the same name.
  * Never: imports Assent. A message that it does not know is `work`, and changes the transcript.
@@ -20,12 +21,17 @@ export type Kind =
   | 'undo'
   /** Nothing but a Sync. */
   | 'drain'
+  /** *Ask*, and its two ways to go on: obeying what was found, or looking what absence means. */
+  | 'ask'
+  | 'obey'
+  | 'remember'
 
 export class MessageNames {
   readonly #counts = new Map<string, number>()
 
-  /** The name of the next message of this participant. */
-  name(participant: string, message: FrontendMessage): string {
+  /** The name of its next message; none for what is said again and again: scans, sessions. */
+  name(participant: string, message: FrontendMessage): string | undefined {
+    if (message.statements.some(({ sql }) => UNNAMED.test(sql))) return undefined
     const kind = this.#kindOf(participant, message)
     const stem = `${participant} ${kind}`
     const ordinal = (this.#counts.get(stem) ?? 0) + 1
@@ -40,8 +46,11 @@ export class MessageNames {
     if (/^COMMIT PREPARED /.test(first)) return 'apply'
     if (/^ROLLBACK/.test(first)) return 'undo'
     if (/^COMMIT/.test(first)) {
-      return this.#counts.has(`${participant} claim`) ? 'decide' : 'commit'
+      if (this.#counts.has(`${participant} claim`)) return 'decide'
+      return this.#counts.has(`${participant} ask`) ? 'obey' : 'commit'
     }
+    if (/\sON CONFLICT \(txid\) /.test(all)) return 'ask'
+    if (/^SELECT EXISTS \(SELECT FROM "assent"\.epoch/.test(first)) return 'remember'
     if (/^BEGIN/.test(first)) return 'begin'
     if (/\bPREPARE TRANSACTION /.test(all)) return 'vote'
     if (/INSERT INTO "assent"\.mark/.test(all)) return 'claim'
@@ -49,6 +58,8 @@ export class MessageNames {
     return 'work'
   }
 }
+
+const UNNAMED = /FROM pg_stat_activity|set_config\('application_name'/
 
 export function kindOf(name: string): Kind {
   return name.split(' ')[1] as Kind
@@ -74,6 +85,9 @@ export function phaseOf(name: string): string {
     case 'decide':
     case 'undo':
     case 'drain':
+    case 'ask':
+    case 'obey':
+    case 'remember':
       return name
   }
 }

@@ -46,7 +46,7 @@ test('a recoverer that commits all that is listed is found before the decision',
   ])
 })
 
-test('a recoverer that ends nothing is found, and what it left is still there to recover', async () => {
+test('a recoverer that ends nothing is found; what it left can still be recovered', async () => {
   const point = { message: 'orders decide 1', stage: 'processed, not answered' } as const
   const recoveryMs = 300
   const crashed = await recoveredBy(sleepingRecoverer, point, recoveryMs)

@@ -7,8 +7,8 @@
  */
 import type { CrashCluster, Database } from './crash-cluster.ts'
 import type { Fate } from './crash-points.ts'
-import { APP } from './owner-setting.ts'
-import type { Note } from './owner-setting.ts'
+import { APP } from './doomed-setting.ts'
+import type { Note } from './doomed-setting.ts'
 
 /** What plain SQL says of one transaction in one database. */
 export interface DatabaseFacts {
@@ -87,7 +87,10 @@ export async function readDatabase(
   }
 }
 
+/** A database that was only ever read has no such table, and so no mark. */
 async function markOf({ sql }: Pick<Database, 'sql'>, txid: string): Promise<string | undefined> {
+  const [table] = await sql<{ at: string | null }>(`SELECT to_regclass('assent.mark')::text AS at`)
+  if (table?.at == null) return undefined
   const select = 'SELECT decision FROM assent.mark WHERE txid = $1'
   return (await sql<{ decision: string }>(select, [txid]))[0]?.decision
 }

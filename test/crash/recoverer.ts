@@ -6,15 +6,18 @@ import pg from 'pg'
 import { createAssent } from 'assent'
 import { pg as participant } from 'assent/pg'
 import type { CrashCluster } from './crash-cluster.ts'
-import { APP } from './owner-setting.ts'
+import { APP } from './doomed-setting.ts'
 
 export interface Recoverer extends AsyncDisposable {
   /** One try to end everything that is prepared. */
   recover(): Promise<void>
-  outcome(id: string): Promise<string>
+  /** What it says has become of a transaction, after waiting for it at most so long. */
+  outcome(id: string, waitMs?: number): Promise<string>
   /** What it had to alarm a person of. */
   readonly alarms: readonly string[]
 }
+
+const OUTCOME_MS = 5_000
 
 export type RecovererOf = (cluster: CrashCluster) => Recoverer
 
@@ -38,8 +41,8 @@ export function assentRecoverer(cluster: CrashCluster): Recoverer {
     recover: async () => {
       await assent.recover()
     },
-    outcome: async (id) => {
-      const answer = await assent.outcome(id, { waitMs: 5_000 })
+    outcome: async (id, waitMs = OUTCOME_MS) => {
+      const answer = await assent.outcome(id, { waitMs })
       return answer.outcome === 'unknown' ? `unknown: ${answer.reason}` : answer.outcome
     },
     [Symbol.asyncDispose]: async () => {
@@ -67,9 +70,9 @@ export function sleepingRecoverer(cluster: CrashCluster): Recoverer {
   return {
     alarms: [],
     recover: () => Promise.resolve(),
-    outcome: async (id) => {
+    outcome: async (id, waitMs) => {
       await using assent = assentRecoverer(cluster)
-      return await assent.outcome(id)
+      return await assent.outcome(id, waitMs)
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   }

@@ -2,7 +2,7 @@
  * Owns: the transaction over two databases that is killed, and its golden transcript.
  */
 import { fileURLToPath } from 'node:url'
-import type { Scenario } from './owner.ts'
+import type { Scenario } from './doomed-process.ts'
 import { Golden } from './transcript.ts'
 
 export const writesInTwo: Scenario = { writes: ['orders', 'stock'], reads: [] }

@@ -1,5 +1,5 @@
 /**
- * A transaction that writes in two databases and reads a third, which it declared in `reads`, ends
+ * A transaction that writes in two databases and only reads a third, declared in `reads`, ends
  * the same way in both and leaves nothing in the third, whenever its process is killed with SIGKILL.
  */
 import { fileURLToPath } from 'node:url'

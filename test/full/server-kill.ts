@@ -13,8 +13,8 @@ import type { CrashCluster } from '../crash/crash-cluster.ts'
 import type { Fate } from '../crash/crash-points.ts'
 import { MessageNames, participantOf } from '../crash/message-names.ts'
 import { disagreements, fullId, readDatabase } from '../crash/oracle.ts'
-import { APP } from '../crash/owner-setting.ts'
-import type { Note } from '../crash/owner-setting.ts'
+import { APP } from '../crash/doomed-setting.ts'
+import type { Note } from '../crash/doomed-setting.ts'
 
 /** What of the message was done when the server died. */
 export type ServerStage = 'sent, not processed' | 'processed, not answered' | 'answered'

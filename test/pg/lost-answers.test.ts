@@ -145,7 +145,7 @@ describe('an answer that does not come', () => {
   test('to COMMIT in time, but soon after it: the caller is told what it was', async () => {
     const { faults, write, settled } = await proxied()
     let late = false
-    faults.answer['orders decide'] = async () => {
+    faults.answer['orders decide'] = async (): Promise<Verdict> => {
       // Answers only once the caller's time is over.
       await expect.poll(() => performance.now() > over).toBe(true)
       late = true

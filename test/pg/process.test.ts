@@ -4,12 +4,15 @@ import { expect, test } from 'vitest'
 import { nodeProgram } from '../../harness/fixture-process.ts'
 import { freshDatabase } from '../support/databases.ts'
 
-test('neither recovery nor its connections keep a process alive', async () => {
+test.each([
+  ['neither recovery nor its connections keep a process alive', 'forget'],
+  ['close() settles when nothing else keeps the process alive', 'close'],
+])('%s', async (_promise, ending) => {
   const [orders, stock] = await Promise.all([freshDatabase('first'), freshDatabase('second')])
   const program = path.join(import.meta.dirname, '../support/ends-by-itself.program.ts')
   const child = spawn(
     nodeProgram(),
-    ['--conditions=assent-source', program, orders.url, stock.url],
+    ['--conditions=assent-source', program, orders.url, stock.url, ending],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   )
   let output = ''

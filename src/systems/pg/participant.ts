@@ -185,7 +185,7 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
     try {
       return await this.#register.currentEpoch()
     } catch (error) {
-      throw connectError(this.name, error instanceof NoConnection ? error.cause : error)
+      throw connectError(this.name, error instanceof NoConnection ? (error.cause ?? error) : error)
     }
   }
 
@@ -201,8 +201,12 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
     return this.#register.lookUp(txid)
   }
 
-  listPrepared(): Promise<PreparedList> {
-    return listPrepared(this.#scanning, this.#scanName)
+  async listPrepared(): Promise<PreparedList> {
+    try {
+      return await listPrepared(this.#scanning, this.#scanName)
+    } catch (error) {
+      throw connectError(this.name, error instanceof NoConnection ? (error.cause ?? error) : error)
+    }
   }
 
   endPrepared(gid: Gid, decision: 'commit' | 'abort'): Promise<EndAnswer> {

@@ -77,9 +77,11 @@ export class ServiceConnections {
     }
   }
 
+  /** Ends every connection; one that is busy is ended by its user, as soon as it is given back. */
   async close(): Promise<void> {
     this.#closed = true
-    await Promise.all(this.#slots.map((slot) => this.#drop(slot)))
+    const idle = this.#slots.filter((slot) => slot.state === 'free')
+    await Promise.all(idle.map((slot) => this.#drop(slot)))
   }
 
   async #take(): Promise<Slot> {
@@ -113,7 +115,7 @@ export class ServiceConnections {
   }
 
   #giveBack(slot: Slot): void {
-    if (slot.state === 'broken') void this.#drop(slot)
+    if (slot.state === 'broken' || this.#closed) void this.#drop(slot)
     slot.client?.unref?.()
     slot.idleSince = this.#world.now()
     slot.state = 'free'
@@ -133,6 +135,7 @@ export class ServiceConnections {
   }
 
   async #open(slot: Slot): Promise<PgClient> {
+    if (this.#closed) throw new NoConnection('the Assent object was closed')
     try {
       return await this.#connect(slot)
     } catch (cause) {
@@ -197,10 +200,18 @@ export class ServiceConnections {
     const { client } = slot
     slot.client = undefined
     if (client === undefined) return
+    // An idle one does not keep the process alive; whoever awaits its end does.
+    client.ref?.()
+    const ended = new AbortController()
+    void this.#world.sleep(CONNECT_MS, ended.signal).then(() => {
+      if (!ended.signal.aborted) client.connection.stream.destroy()
+    })
     try {
       await client.end()
     } catch {
       // It was broken already.
+    } finally {
+      ended.abort()
     }
   }
 }

@@ -147,7 +147,10 @@ export class Site {
         error,
       )
     }
-    return connectError(this.#participant, error instanceof NoConnection ? error.cause : error)
+    return connectError(
+      this.#participant,
+      error instanceof NoConnection ? (error.cause ?? error) : error,
+    )
   }
 
   #refuse(code: ErrorCode, what: string, cause?: unknown): AssentError {

@@ -1,20 +1,24 @@
 /**
- * Owns: what a test tells the process that runs the transaction, and the words that this process
- * writes down.
+ * Owns: what a test tells the process that is to die, and the words that this process writes down.
  */
 import type { CrashPoint } from './crash-points.ts'
 
 /** The application whose processes recover each other. */
 export const APP = 'crash'
-/** The variable of the environment that carries the setting, as JSON. */
-export const SETTING = 'ASSENT_CRASH_OWNER'
+/** Running one transaction, or recovering what others have left behind. */
+export type Task = 'transfer' | 'recover'
 
-export interface OwnerSetting {
+/** The variable of the environment that carries the setting, as JSON. */
+export const SETTING = 'ASSENT_DOOMED'
+
+export interface DoomedSetting {
+  /** What it does once it is told to go. */
+  readonly task: Task
   readonly databases: readonly {
     readonly name: string
-    /** Through the proxy: for the pool. */
+    /** Through the proxy: for what the task is about. */
     readonly url: string
-    /** Past the proxy: for recovery. */
+    /** Past the proxy: for what a transfer's process recovers by the way. */
     readonly directUrl: string
   }[]
   readonly writes: readonly string[]

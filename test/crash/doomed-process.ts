@@ -1,6 +1,6 @@
 /**
- * Owns: one process that runs a transaction (owner.program.ts), and the proxies between it and its
- * databases, which name its messages and kill it at one of them.
+ * Owns: one process that does a task and is struck at one of its messages (doomed.program.ts), and
+ * the proxies between it and its databases, which name its messages.
  * Promises: what the proxies let through is recorded in one order over all databases; after a kill
  * by a proxy, nothing of the message or answer at which it happened is forwarded.
  */
@@ -13,10 +13,11 @@ import { eventually, within } from '../../harness/eventually.ts'
 import { nodeProgram } from '../../harness/fixture-process.ts'
 import { type MaybeLater, type Verdict, WireProxy } from '../../harness/wire-proxy.ts'
 import type { CrashCluster } from './crash-cluster.ts'
+import { isOwnDeath } from './crash-points.ts'
 import type { CrashPoint, Stage } from './crash-points.ts'
 import { MessageNames } from './message-names.ts'
-import { SETTING } from './owner-setting.ts'
-import type { Note, OwnerSetting } from './owner-setting.ts'
+import { SETTING } from './doomed-setting.ts'
+import type { DoomedSetting, Note, Task } from './doomed-setting.ts'
 import { answered, sent } from './transcript.ts'
 import type { WireEvent } from './transcript.ts'
 
@@ -25,15 +26,20 @@ export interface Scenario {
   readonly writes: readonly string[]
   readonly reads: readonly string[]
   readonly resolveWhen?: 'applied' | 'decided'
-  /** Whether a kill by a proxy waits until the process has written down its answer. */
-  readonly diesWhen?: 'reached' | 'answered'
 }
 
-const PROGRAM = fileURLToPath(new URL('./owner.program.ts', import.meta.url))
+/** What happens to the process, and where. */
+export interface Strike {
+  readonly point: CrashPoint
+  /** For the stages at a proxy; the default is to kill it. At the others, it kills itself. */
+  readonly act?: (struck: DoomedProcess) => MaybeLater<Verdict>
+}
+
+const PROGRAM = fileURLToPath(new URL('./doomed.program.ts', import.meta.url))
 const BOOT_MS = 30_000
 const RUN_MS = 20_000
 
-export class Owner {
+export class DoomedProcess {
   readonly item: string
   readonly events: WireEvent[] = []
   readonly #proxies: readonly WireProxy[]
@@ -42,36 +48,19 @@ export class Owner {
   readonly #ended: Promise<unknown[]>
   #errors = ''
 
-  /** Returns when the process is warm: it has run a transaction, and waits for `go`. */
+  /** Returns when the process is warm and waits for `run`. A transfer has run a transaction. */
   static async start(
     cluster: CrashCluster,
+    task: Task,
     scenario: Scenario,
-    point: CrashPoint | undefined,
-  ): Promise<Owner> {
+    strike?: Strike,
+  ): Promise<DoomedProcess> {
     const item = await cluster.newItem()
     const proxies = await Promise.all(
       cluster.databases.map(({ server }) => WireProxy.listen({ targetPort: server.port })),
     )
-    const owner = new Owner(cluster, scenario, point, item, proxies)
-    const warm = once(owner.#child, 'message')
-    const isWarm = Promise.race([warm.then(() => true), owner.#ended.then(() => false)])
-    if (await within(`${item}'s owner to be warm`, isWarm, BOOT_MS)) return owner
-    await owner[Symbol.asyncDispose]()
-    throw new Error(`the owner of ${item} ended in its warm-up:\n${owner.errors}`)
-  }
-
-  private constructor(
-    cluster: CrashCluster,
-    scenario: Scenario,
-    point: CrashPoint | undefined,
-    item: string,
-    proxies: readonly WireProxy[],
-  ) {
-    this.item = item
-    this.#proxies = proxies
-    this.#notesPath = join(cluster.folder, `${item}.notes`)
-    const isOwnDeath = point?.stage === 'before sent' || point?.stage === 'answered'
-    const setting: OwnerSetting = {
+    const setting: DoomedSetting = {
+      task,
       databases: cluster.databases.map(({ name, server }, at) => ({
         name,
         url: proxies[at]!.url(server.url()),
@@ -81,16 +70,35 @@ export class Owner {
       reads: scenario.reads,
       resolveWhen: scenario.resolveWhen ?? 'applied',
       item,
-      notesPath: this.#notesPath,
-      dieAt: isOwnDeath ? point : undefined,
+      notesPath: join(cluster.folder, `${item}.notes`),
+      dieAt: strike !== undefined && isOwnDeath(strike.point) ? strike.point : undefined,
     }
+    const doomed = new DoomedProcess(setting, proxies, strike)
+    const warm = once(doomed.#child, 'message')
+    const isWarm = Promise.race([warm.then(() => true), doomed.#ended.then(() => false)])
+    if (await within(`the process of ${item} to be warm`, isWarm, BOOT_MS)) return doomed
+    await doomed[Symbol.asyncDispose]()
+    throw new Error(`the process of ${item} ended in its warm-up:\n${doomed.errors}`)
+  }
+
+  private constructor(
+    setting: DoomedSetting,
+    proxies: readonly WireProxy[],
+    strike: Strike | undefined,
+  ) {
+    this.item = setting.item
+    this.#proxies = proxies
+    this.#notesPath = setting.notesPath
     this.#child = spawn(nodeProgram(), ['--conditions=assent-source', PROGRAM], {
       env: { PATH: process.env['PATH'], [SETTING]: JSON.stringify(setting) },
       stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
     })
     this.#child.stderr?.on('data', (chunk: Buffer) => (this.#errors += chunk.toString()))
     this.#ended = once(this.#child, 'close')
-    this.#watch(cluster, point, scenario.diesWhen ?? 'reached')
+    this.#watch(
+      setting.databases.map(({ name }) => name),
+      strike,
+    )
   }
 
   /** Everything that it printed to stderr. A process that works as it should prints nothing. */
@@ -109,12 +117,29 @@ export class Owner {
     return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as Note)
   }
 
-  /** Runs the transaction; resolves when the process has ended, with its exit code or signal. */
+  /** Does its task; resolves when the process has ended, with its exit code or signal. */
   async run(): Promise<string> {
     this.#child.send('go')
-    const ended = within(`the owner of ${this.item} to end`, this.#ended, RUN_MS)
+    const ended = within(`the process of ${this.item} to end`, this.#ended, RUN_MS)
     const [code, signal] = (await ended) as [number | null, string | null]
     return signal ?? `exit code ${String(code)}`
+  }
+
+  /** Kills it. Of what stands at the proxy, nothing goes on. */
+  kill(): Verdict {
+    this.#child.kill('SIGKILL')
+    return 'hold'
+  }
+
+  /** Stops it (SIGSTOP) while something is done by others, then lets everything go on. */
+  async pauseDuring(work: () => Promise<void>): Promise<Verdict> {
+    this.#child.kill('SIGSTOP')
+    try {
+      await work()
+    } finally {
+      this.#child.kill('SIGCONT')
+    }
+    return 'pass'
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -123,38 +148,38 @@ export class Owner {
     await Promise.all(this.#proxies.map((proxy) => proxy.close()))
   }
 
-  #watch(cluster: CrashCluster, point: CrashPoint | undefined, when: 'reached' | 'answered'): void {
+  #watch(participants: readonly string[], strike: Strike | undefined): void {
     const names = new MessageNames()
     let isWarm = false
     this.#child.once('message', () => {
       isWarm = true
     })
-    const killAt = (name: string, stage: Stage): MaybeLater<Verdict> => {
-      if (point === undefined || point.message !== name || point.stage !== stage) return 'pass'
-      return when === 'reached' ? this.#kill() : this.#killOnceAnswered()
+    const judge = (name: string, stage: Stage): MaybeLater<Verdict> => {
+      const isHere = strike?.point.message === name && strike.point.stage === stage
+      return isHere ? (strike.act ?? killIt)(this) : 'pass'
     }
     for (const [at, proxy] of this.#proxies.entries()) {
-      const participant = cluster.databases[at]!.name
+      const participant = participants[at]!
       proxy.hooks.name = (message) => (isWarm ? names.name(participant, message) : undefined)
       proxy.hooks.onRequest = ({ name, message }) => {
         this.events.push(sent(name, message))
-        return killAt(name, 'sent, not processed')
+        return judge(name, 'sent, not processed')
       }
       proxy.hooks.onAnswer = ({ name }, answer) => {
         this.events.push(answered(name, answer))
-        return killAt(name, 'processed, not answered')
+        return judge(name, 'processed, not answered')
       }
     }
   }
+}
 
-  #kill(): Verdict {
-    this.#child.kill('SIGKILL')
-    return 'hold'
-  }
+function killIt(struck: DoomedProcess): Verdict {
+  return struck.kill()
+}
 
-  async #killOnceAnswered(): Promise<Verdict> {
-    const isAnswered = () => this.notes.some(({ note }) => note === 'answered')
-    await eventually(`the owner of ${this.item} to be answered`, isAnswered)
-    return this.#kill()
-  }
+/** Kills it, once it has written down the answer that its caller got. */
+export async function killOnceAnswered(struck: DoomedProcess): Promise<Verdict> {
+  const isAnswered = () => struck.notes.some(({ note }) => note === 'answered')
+  await eventually(`the process of ${struck.item} to be answered`, isAnswered)
+  return struck.kill()
 }

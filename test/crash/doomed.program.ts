@@ -1,6 +1,6 @@
 /**
- * Owns: the process that dies. It runs one warm-up transaction, says `warm`, waits for `go`, and
- * runs one transaction that takes an item from every database.
+ * Owns: the process that dies. It says `warm`, waits for `go`, and does its task: one transaction
+ * that takes an item from every database, after one to warm up; or recovering what is prepared.
  * Promises: writes down its transaction's id before the first statement, and the answer that it got
  * before it does anything else; kills itself exactly where it was told to.
  */
@@ -13,39 +13,37 @@ import { dieNow, killableStream } from '../../harness/killable-stream.ts'
 import type { FrontendMessage } from '../../harness/wire-frames.ts'
 import type { Stage } from './crash-points.ts'
 import { MessageNames } from './message-names.ts'
-import { APP, SETTING } from './owner-setting.ts'
-import type { Note, OwnerSetting } from './owner-setting.ts'
+import { APP, SETTING } from './doomed-setting.ts'
+import type { Note, DoomedSetting } from './doomed-setting.ts'
 
-const setting = JSON.parse(process.env[SETTING] ?? '') as OwnerSetting
+const setting = JSON.parse(process.env[SETTING] ?? '') as DoomedSetting
 const { dieAt } = setting
 const names = new MessageNames()
 let isWarm = false
 
-const pools = setting.databases.map(({ name, url }) => {
+const pools = setting.databases.map(({ name, url, directUrl }) => {
   const pool = new pg.Pool({
     connectionString: url,
     application_name: `owner-${setting.item}`,
     ...(dieAt === undefined ? {} : { stream: dyingStream(name) }),
   })
-  return { name, pool }
+  const recovery = { connectionString: directUrl }
+  return { name, pool, options: setting.task === 'transfer' ? { recovery } : {} }
 })
-
 const assent = createAssent({
   app: APP,
   participants: Object.fromEntries(
-    pools.map(({ name, pool }, at) => {
-      const recovery = { connectionString: setting.databases[at]?.directUrl }
-      return [name, participant(pool, { recovery })]
-    }),
+    pools.map(({ name, pool, options }) => [name, participant(pool, options)]),
   ),
 })
 
-await transfer(`${setting.item}-warm-up`, 'applied')
+if (setting.task === 'transfer') await transfer(`${setting.item}-warm-up`, 'applied')
 process.send?.('warm')
 await once(process, 'message')
 isWarm = true
 try {
-  await transfer(setting.item, setting.resolveWhen)
+  if (setting.task === 'transfer') await transfer(setting.item, setting.resolveWhen)
+  else await assent.recover()
   note({ note: 'answered', outcome: 'committed' })
 } catch (error) {
   const outcome = error instanceof AssentError ? error.outcome : 'aborted'
@@ -81,7 +79,7 @@ function dyingStream(participantName: string): ReturnType<typeof killableStream>
     beforeWrite: (message) => {
       if (!isWarm) return
       const name = names.name(participantName, message)
-      named.set(message, name)
+      if (name !== undefined) named.set(message, name)
       dieIf('before sent', name)
     },
     afterAnswer: (_answer, message) => {
