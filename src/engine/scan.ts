@@ -5,7 +5,8 @@
  * Promises: no leader. Every process scans every database at random times, with a mean of N seconds
  * for N processes, so that a database sees about one scan a second however many there are, and a
  * process that is killed or stopped is not missed. While something is in doubt, this process
- * looks at just that more often, with growing waits.
+ * looks at just that more often, with growing waits; and what it finds left behind in one database
+ * makes it look at the others at once, since a process that died has mostly left more than one.
  * Never: uses a branch's age for safety. A young one is left for a moment out of courtesy, since
  * its own process is most likely about to end it.
  */
@@ -33,6 +34,8 @@ export class Scan {
   /** What is in doubt at each participant, from the last scan. */
   readonly #seen = new Map<string, Map<string, Seen>>()
   readonly #reported = new Set<string>()
+  /** Ends the pause before a participant's next scan. */
+  readonly #wakers = new Map<string, AbortController>()
 
   constructor(app: string, setting: RecoverySetting, recovery: Recovery) {
     this.#app = app
@@ -44,9 +47,10 @@ export class Scan {
   async loop(participant: Participant): Promise<void> {
     const { world, signal } = this.#setting
     let processes = 1
+    // The first look comes soon: a process is often started to replace one that died.
+    let pauseMs = LIMITS.scanMs * 0.5 * world.random()
     while (!isOver(signal)) {
-      // Uniform around the mean: processes that started together drift apart.
-      await this.#restUntilDue(participant, LIMITS.scanMs * processes * (0.5 + world.random()))
+      await this.#restUntilDue(participant, pauseMs)
       if (isOver(signal)) return
       try {
         processes = await this.#look(participant, 'due')
@@ -54,6 +58,8 @@ export class Scan {
         if (isOver(signal)) return
         this.#setting.report({ type: 'scan-failed', participant: participant.name, error })
       }
+      // Uniform around the mean: processes that started together drift apart.
+      pauseMs = LIMITS.scanMs * processes * (0.5 + world.random())
     }
   }
 
@@ -96,7 +102,10 @@ export class Scan {
     const { world, signal } = this.#setting
     const now = world.now()
     const looks = [...this.#seenAt(participant).values()].map((seen) => seen.nextLookAt - now)
-    await world.rest(Math.max(0, Math.min(pauseMs, ...looks)), signal)
+    const waker = new AbortController()
+    this.#wakers.set(participant.name, waker)
+    const wakeOrEnd = AbortSignal.any([waker.signal, signal])
+    await world.rest(Math.max(0, Math.min(pauseMs, ...looks)), wakeOrEnd)
   }
 
   /** Lists, and recovers what is due. Returns how many processes scan this database. */
@@ -105,6 +114,7 @@ export class Scan {
     const before = this.#seenAt(participant)
     const now = new Map<string, Seen>()
     this.#seen.set(participant.name, now)
+    this.#forgetReports(participant, new Set(branches.map((branch) => branch.gid)))
     await inParallel(LIMITS.recoveriesAtOnce, branches, async (branch) => {
       const seen = await this.#judge(participant, branch, before.get(branch.gid), which)
       if (seen !== undefined) now.set(branch.gid, seen)
@@ -133,6 +143,7 @@ export class Scan {
     if (which === 'due' && isYoung) return this.#later(participant, branch, gid, 'not-asked-yet', 0)
     if (which === 'due' && !isDue) return before
     const verdict = await this.#recovery.round(participant, gid)
+    if (verdict === 'committed' || verdict === 'rolled-back') this.#wakeOthers(participant)
     return this.#after(verdict, participant, branch, gid, (before?.looks ?? 0) + 1)
   }
 
@@ -140,6 +151,10 @@ export class Scan {
   #whyAlone(branch: PreparedBranch, gid: Gid): InDoubtReason | undefined {
     if (!branch.mayEnd) return 'not-owner'
     return this.#setting.participants.has(gid.register) ? undefined : 'register-not-configured'
+  }
+
+  #wakeOthers(participant: Participant): void {
+    for (const [name, waker] of this.#wakers) if (name !== participant.name) waker.abort()
   }
 
   #after(
@@ -174,6 +189,14 @@ export class Scan {
   #leave(doubt: InDoubt): Seen {
     this.#reportOnce(doubt)
     return { doubt, looks: 0, nextLookAt: Number.POSITIVE_INFINITY }
+  }
+
+  /** What is gone may be reported anew if it comes back; and the set stays as small as the list. */
+  #forgetReports(participant: Participant, listed: ReadonlySet<string>): void {
+    for (const key of this.#reported) {
+      const [name, gid = ''] = key.split(' ')
+      if (name === participant.name && !listed.has(gid)) this.#reported.delete(key)
+    }
   }
 
   #reportOnce(inDoubt: InDoubt): void {
