@@ -10,8 +10,8 @@ import type { Order } from './database.ts'
 export interface Bounds {
   readonly order: Order
   readonly resolveWhen: 'applied' | 'decided'
-  /** Other processes that recover. */
-  readonly recoverers: number
+  /** Other processes that recover. The owner's own recovery comes on top, and has no bound. */
+  readonly recoverers: 0 | 1 | 2
   /** Rounds that each of them begins. */
   readonly rounds: number
   /** Times that `outcome()` is asked once the caller was told something. */
@@ -28,7 +28,7 @@ export interface Bounds {
   readonly losses: number
 }
 
-const NOTHING: Bounds = {
+export const FAULTLESS: Bounds = {
   order: 'durable-first',
   resolveWhen: 'applied',
   recoverers: 2,
@@ -41,8 +41,40 @@ const NOTHING: Bounds = {
   losses: 0,
 }
 
+const CRASHES: Bounds = { ...FAULTLESS, rounds: 2, breaks: 1, restarts: 1, refusals: 1 }
+const SET_BACK: Bounds = { ...FAULTLESS, breaks: 1, restarts: 1, setbacks: 1 }
+
 /** What `npm test` drains. */
-export const BOUNDS = {
-  'two recoverers': { ...NOTHING, rounds: 2, breaks: 1, restarts: 1, refusals: 1 },
-  'visible first': { ...NOTHING, order: 'visible-first', breaks: 1, restarts: 1 },
-} as const satisfies Record<string, Bounds>
+export const BOUNDS: Readonly<Record<string, Bounds>> = {
+  'crashes, flushed then shown': CRASHES,
+  'crashes, shown then flushed': { ...CRASHES, order: 'visible-first' },
+  'told at the decision': { ...CRASHES, rounds: 1, outcomes: 1, resolveWhen: 'decided' },
+  'the decider is set back': { ...SET_BACK, outcomes: 1, refusals: 1 },
+  'the decider is set back, shown then flushed': { ...SET_BACK, order: 'visible-first' },
+  'the voter is set back': { ...CRASHES, losses: 1 },
+  'the voter is set back, shown then flushed': {
+    ...CRASHES,
+    order: 'visible-first',
+    rounds: 1,
+    losses: 1,
+  },
+}
+
+/** What `npm run test:full` drains as well: minutes. */
+export const FULL_BOUNDS: Readonly<Record<string, Bounds>> = {
+  'more crashes, flushed then shown': { ...CRASHES, breaks: 2, restarts: 2, outcomes: 1 },
+  'more crashes, shown then flushed': {
+    ...CRASHES,
+    order: 'visible-first',
+    breaks: 2,
+    restarts: 2,
+    outcomes: 1,
+  },
+  'more rounds, and the decider is set back': { ...SET_BACK, rounds: 2, refusals: 1, outcomes: 1 },
+}
+
+/** Where planted faults are looked for: wide enough for each, and no wider. */
+export const FAULT_BOUNDS: Bounds = { ...FAULTLESS, breaks: 1, restarts: 1, refusals: 1 }
+
+/** The most worlds that a search may see: a search that needs more is not drained, and fails. */
+export const MOST_STATES = 12_000_000

@@ -14,6 +14,17 @@ export interface Move<World> {
   readonly kind: 'progress' | 'fault'
 }
 
+/** Collects what can happen next. */
+export class Moves<World> {
+  readonly all: Move<World>[] = []
+  progress(label: string, world: World | undefined): void {
+    if (world !== undefined) this.all.push({ label, world, kind: 'progress' })
+  }
+  fault(label: string, world: World | undefined): void {
+    if (world !== undefined) this.all.push({ label, world, kind: 'fault' })
+  }
+}
+
 export interface System<World> {
   readonly initial: World
   readonly moves: (world: World) => readonly Move<World>[]
@@ -38,6 +49,8 @@ export interface Exploration {
   readonly seconds: number
   readonly drained: boolean
   readonly violation: Violation | undefined
+  /** Every kind of event that led to a new world. */
+  readonly events: ReadonlySet<string>
 }
 
 /** Where each world came from: enough to tell the way to it without keeping the world. */
@@ -53,6 +66,10 @@ class Trail {
     return this.#parents.push(parent) - 1
   }
 
+  events(): ReadonlySet<string> {
+    return new Set(this.#words.keys())
+  }
+
   schedule(index: number): readonly string[] {
     const labels: string[] = []
     for (let at = index; at > 0; at = this.#parents[at] ?? 0) labels.unshift(this.#labels[at] ?? '')
@@ -60,7 +77,7 @@ class Trail {
   }
 }
 
-export function explore<World>(system: System<World>, limit = 16_000_000): Exploration {
+export function explore<World>(system: System<World>, limit: number): Exploration {
   const started = performance.now()
   const seen = new Set<string>([system.key(system.initial)])
   const trail = new Trail()
@@ -71,6 +88,7 @@ export function explore<World>(system: System<World>, limit = 16_000_000): Explo
     states: seen.size,
     seconds: (performance.now() - started) / 1_000,
     drained,
+    events: trail.events(),
     violation: promise === undefined ? undefined : { promise, schedule: trail.schedule(index) },
   })
 

@@ -1,6 +1,8 @@
 /**
  * The exploration of two-phase commit and recovery: the model's parts, put together.
  */
+import type { recovery, twoPhase } from '../../src/protocol/index.ts'
+import { MOST_STATES } from './bounds.ts'
 import type { Bounds } from './bounds.ts'
 import { explore } from './explore.ts'
 import type { Exploration } from './explore.ts'
@@ -13,22 +15,28 @@ import { initialWorld, keyOf } from './world.ts'
 
 const ALL: ReadonlySet<PromiseName> = new Set(Object.keys(PROMISES) as PromiseName[])
 
+export interface Explored extends Exploration {
+  /** Every state that a machine was seen in. */
+  readonly owners: readonly twoPhase.TwoPhaseState[]
+  readonly recoveries: readonly recovery.RecoveryState[]
+}
+
 export function exploreProtocol(
   rules: Rules,
   bounds: Bounds,
   promises: ReadonlySet<PromiseName> = ALL,
-  limit?: number,
-): Exploration {
+): Explored {
   const machines = machinesOf(rules)
   const settle = new Settle()
-  return explore(
+  const found = explore(
     {
       initial: initialWorld(bounds, machines),
       moves: (world) => movesOf(world, machines),
       key: keyOf,
       broken: (world) => brokenPromise(world, machines, settle, promises),
-      brokenWhenQuiet: (world) => (promises.has('ends') ? brokenWhenQuiet(world) : undefined),
+      brokenWhenQuiet: (world) => brokenWhenQuiet(world, bounds, promises),
     },
-    limit,
+    MOST_STATES,
   )
+  return { ...found, owners: machines.owner.states(), recoveries: machines.recovery.states() }
 }

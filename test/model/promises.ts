@@ -7,6 +7,7 @@
  */
 import { recovery, twoPhase } from '../../src/protocol/index.ts'
 import type { RecoveryMessage } from '../../src/protocol/index.ts'
+import type { Bounds } from './bounds.ts'
 import { afterSession, finished, holdsKey, isDurablyCommitted, showsMark } from './database.ts'
 import type { BranchWord, Site } from './database.ts'
 import { askAnswerOf } from './parties.ts'
@@ -23,42 +24,49 @@ export const PROMISES = {
   applied: 'a branch whose end is called done has ended, durably',
   'no false alarm': 'a lost vote is only reported when a vote was lost',
   claimed: 'COMMIT never runs without the claim',
+  patient: 'while the caller waits, nothing is told before every branch has ended',
   'can finish': 'one fair round of recovery would leave nothing prepared',
   ends: 'an owner that got every answer ends its transaction',
+  useful: 'a transaction that nothing disturbed commits',
 } as const
 export type PromiseName = keyof typeof PROMISES
 
-/** The promises that a world breaks by what it is. Those that show real damage come first. */
+/** What a world breaks by what it is: of the promises asked for, the first in their order. */
 export function brokenPromise(
   world: World,
   machines: Machines,
   settle: Settle,
   asked: ReadonlySet<PromiseName>,
 ): PromiseName | undefined {
-  const names = ['atomic', 'told', 'agreed', 'applied', 'claimed', 'no false alarm'] as const
-  for (const name of [...names, 'obedient', 'can finish'] as const) {
-    if (asked.has(name) && !CHECKS[name](world, machines, settle)) return name
+  for (const [name, check] of CHECKS) {
+    if (asked.has(name) && !check(world, machines, settle)) return name
   }
   return undefined
 }
 
 /** What a world breaks by standing still: nobody has anything left to do that is sure to come. */
-export function brokenWhenQuiet(world: World): PromiseName | undefined {
-  if (world.owner.status === 'crashed') return undefined
-  return twoPhase.isOver(world.owner.machine.state) ? undefined : 'ends'
+export function brokenWhenQuiet(
+  { owner, epoch, left }: World,
+  bounds: Bounds,
+  asked: ReadonlySet<PromiseName>,
+): PromiseName | undefined {
+  if (owner.status === 'crashed') return undefined
+  const { state } = owner.machine
+  const events = ['breaks', 'restarts', 'refusals', 'setbacks', 'losses'] as const
+  const wasLeftAlone = state.waiting === 'on' && events.every((name) => left[name] === bounds[name])
+  if (asked.has('useful') && wasLeftAlone && state.told !== 'committed') return 'useful'
+  // A branch that its register holds has no end to wait for, so the caller's time decides.
+  const mayWait = epoch === 'unlisted' && state.waiting === 'on'
+  return !asked.has('ends') || mayWait || twoPhase.isOver(state) ? undefined : 'ends'
 }
 
 type Check = (world: World, machines: Machines, settle: Settle) => boolean
 
-const CHECKS: Readonly<Record<Exclude<PromiseName, 'ends'>, Check>> = {
+const WORLD_CHECKS: Readonly<Record<Exclude<PromiseName, 'ends' | 'useful'>, Check>> = {
   atomic: (world) => {
     const { D, P } = world.branches
     if (isDecided(world)) return P !== 'gone'
     return !(P === 'committed' && (D === 'gone' || D === 'open'))
-  },
-  obedient: (world) => {
-    const { P } = world.branches
-    return isDecided(world) || !(showsMark(P) || isDurablyCommitted(P))
   },
   told: (world) => {
     const told = toldOf(world.owner)
@@ -73,8 +81,19 @@ const CHECKS: Readonly<Record<Exclude<PromiseName, 'ends'>, Check>> = {
   applied: (world) => isAppliedAsCalled(world),
   claimed: (world) => world.past.unclaimed === 'no',
   'no false alarm': (world) => world.past.alarm === 'no' || world.branches.P === 'lost',
+  patient: ({ owner }) => {
+    if (owner.status === 'crashed') return true
+    const { told, waiting, resolveWhen, ends } = owner.machine.state
+    if (told === 'nothing' || waiting === 'over' || resolveWhen === 'decided') return true
+    return Object.values(ends).every((end) => ['done', 'lost', 'handed over'].includes(end))
+  },
+  obedient: (world) => {
+    const { P } = world.branches
+    return isDecided(world) || !(showsMark(P) || isDurablyCommitted(P))
+  },
   'can finish': (world, machines, settle) => settle.isSettled(world, machines),
 }
+const CHECKS = Object.entries(WORLD_CHECKS) as readonly (readonly [PromiseName, Check])[]
 
 function isAppliedAsCalled({ owner, branches, order }: World): boolean {
   if (owner.status === 'crashed' || owner.machine.state.ends['P'] !== 'done') return true

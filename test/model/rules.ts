@@ -63,6 +63,10 @@ export class Machine<State, Event, Effect> {
     this.#reduce = reduce
   }
 
+  states(): readonly State[] {
+    return [...this.#nodes.values()].map((node) => node.state)
+  }
+
   node(state: State): Node<State, Effect> {
     const reduced = this.#reduce(state)
     const key = JSON.stringify(reduced)

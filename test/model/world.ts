@@ -12,6 +12,8 @@ import { isDurablyCommitted } from './database.ts'
 import { PLAN } from './rules.ts'
 import type { Machines, OwnerNode, RecoveryNode } from './rules.ts'
 
+export const SITES = ['D', 'P'] as const
+
 /** A message of the owner to a branch; with `+` once the server has begun to make it durable. */
 export type Request =
   | 'claim'

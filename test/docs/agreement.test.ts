@@ -1,0 +1,62 @@
+import { describe, expect, test } from 'vitest'
+import { ERROR_CODES } from 'assent'
+import { LIMITS } from '../../src/engine/limits.ts'
+import { TWO_PHASE_ORDERING } from '../../src/protocol/index.ts'
+import { DEFINITE_ANSWERS } from '../../src/systems/pg/answers.ts'
+import { schemaNames, schemaSql } from '../../src/systems/pg/schema.ts'
+import { blocks, read, table } from './markdown.ts'
+
+describe('docs/errors.md', () => {
+  const sections = new Map(
+    read('docs/errors.md')
+      .split(/^## /m)
+      .slice(1)
+      .map((section) => [section.slice(0, section.indexOf('\n')), section] as const),
+  )
+
+  test('has every code of the table, in its order, and no other', () => {
+    expect([...sections.keys()]).toEqual(Object.keys(ERROR_CODES))
+  })
+
+  test.each(Object.entries(ERROR_CODES))('%s has its meaning and its advice', (code, facts) => {
+    const section = sections.get(code) ?? ''
+    expect(section).toContain(`**${facts.meaning}**`)
+    expect(section).toContain(`\n\n${facts.advice}\n\n`)
+  })
+
+  test.each(Object.keys(ERROR_CODES))('%s says its outcomes, and whether to retry', (code) => {
+    const outcome = '`(?:committed|aborted|unknown)`'
+    const line = new RegExp(
+      `^Outcome: ${outcome}(?:, ${outcome})*\\. Retryable: (?:no|yes|if .+)\\.$`,
+      'm',
+    )
+    expect(sections.get(code)).toMatch(line)
+  })
+})
+
+test('docs/reference/schema.md prints the schema exactly', () => {
+  expect(blocks(read('docs/reference/schema.md'), 'sql')[0]).toBe(schemaSql(schemaNames('assent')))
+})
+
+test('ARCHITECTURE.md has the ordering table of the code', () => {
+  const rows = table(read('ARCHITECTURE.md'), '| message | leaves when |').flatMap(
+    ([messages = '', facts = '']) =>
+      messages.split(', ').map((message) => [message, facts.split(' · ')] as const),
+  )
+  const ordering = Object.entries(TWO_PHASE_ORDERING).map(([message, row]) => [message, row.after])
+  expect(Object.fromEntries(rows)).toEqual(Object.fromEntries(ordering))
+})
+
+test('the whitelist of definite answers is printed as it is', () => {
+  const page = read('docs/decisions/0005-definite-answers-are-a-table.md')
+  expect(table(page, '| answer | row |')).toEqual(
+    DEFINITE_ANSWERS.map(({ answer, means }) => [answer, means]),
+  )
+})
+
+test('README.md has the limits of the code', () => {
+  const rows = table(read('README.md'), '| option | default | |')
+  const [, ofTime, text] = rows.find(([name]) => name?.startsWith('`timeoutMs`')) ?? []
+  expect(ofTime).toBe(LIMITS.timeoutMs.toLocaleString('en-US'))
+  expect(text).toContain(`At most ${LIMITS.longestTimeoutMs.toLocaleString('en-US')}.`)
+})

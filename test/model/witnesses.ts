@@ -1,0 +1,174 @@
+/**
+ * For each obligation of each ordering table: a state in which every other fact of the row holds
+ * and this one does not.
+ *
+ * Owns: the witnesses, one for each (row, fact).
+ * Promises: where the fact is taken out of the table, the message leaves from just that state, so
+ * that a witness that stopped being one is noticed. Where a state can't be reached (the facts of a
+ * row imply each other) it is made by hand all the same: the table must not rest on that.
+ */
+import { onePhase, recovery, twoPhase } from '../../src/protocol/index.ts'
+import type {
+  OwnerMessage,
+  RecoveryMessage,
+  SoloMessage,
+  TwoPhasePlan,
+} from '../../src/protocol/index.ts'
+
+type Witnesses<Message extends string, State> = Readonly<
+  Record<Message, Readonly<Record<string, State>>>
+>
+
+const PLAN: TwoPhasePlan = { protocol: 'two-phase', readers: ['R'], decider: 'D', voters: ['P'] }
+
+const BEGUN = twoPhase.begin(PLAN, 'applied')
+const CLAIMED: twoPhase.TwoPhaseState = { ...BEGUN, claim: 'yes' }
+const ASKED_FOR_VOTES: twoPhase.TwoPhaseState = {
+  ...CLAIMED,
+  votes: { P: 'sent' },
+  readers: { R: 'sent' },
+}
+const VOTED: twoPhase.TwoPhaseState = {
+  ...CLAIMED,
+  votes: { P: 'yes' },
+  readers: { R: 'yes' },
+  ends: { D: 'unsent', P: 'unsent', R: 'done' },
+}
+const DECIDING: twoPhase.TwoPhaseState = { ...VOTED, decision: 'sent' }
+const APPLYING: twoPhase.TwoPhaseState = {
+  ...VOTED,
+  decision: 'commit',
+  ends: { D: 'done', P: 'sent', R: 'done' },
+}
+const UNDOING: twoPhase.TwoPhaseState = {
+  ...VOTED,
+  decision: 'abandoned',
+  ends: { D: 'sent', P: 'sent', R: 'done' },
+}
+
+/** Every fact of the message's row holds. */
+export const OWNER_READY: Readonly<Record<OwnerMessage, twoPhase.TwoPhaseState>> = {
+  claim: BEGUN,
+  'commit-reader': CLAIMED,
+  vote: CLAIMED,
+  decide: VOTED,
+  ask: { ...DECIDING, decision: 'unclear' },
+  apply: { ...APPLYING, ends: { D: 'done', P: 'unsent', R: 'done' } },
+  undo: { ...UNDOING, ends: { D: 'sent', P: 'unsent', R: 'done' } },
+  'tell-committed': { ...APPLYING, ends: { D: 'done', P: 'done', R: 'done' } },
+  'tell-aborted': { ...UNDOING, ends: { D: 'done', P: 'done', R: 'done' } },
+  'tell-unknown': { ...DECIDING, waiting: 'over' },
+}
+
+export const OWNER_WITNESSES: Witnesses<OwnerMessage, twoPhase.TwoPhaseState> = {
+  claim: { 'nothing speaks against commit': { ...BEGUN, decision: 'abandoned' } },
+  'commit-reader': {
+    'the claim is acknowledged': { ...BEGUN, claim: 'sent' },
+    'nothing speaks against commit': { ...CLAIMED, decision: 'abandoned' },
+  },
+  vote: {
+    'the claim is acknowledged': { ...BEGUN, claim: 'sent' },
+    'nothing speaks against commit': { ...CLAIMED, decision: 'abandoned' },
+  },
+  decide: {
+    'the claim is acknowledged': { ...VOTED, claim: 'sent' },
+    'every voter is prepared': { ...ASKED_FOR_VOTES, readers: { R: 'yes' } },
+    'every reader has committed': { ...ASKED_FOR_VOTES, votes: { P: 'yes' } },
+    'nothing speaks against commit': { ...VOTED, decision: 'abandoned' },
+  },
+  ask: { 'the answer to COMMIT was lost': DECIDING },
+  apply: { 'commit is durable': DECIDING },
+  undo: {
+    'commit is impossible': VOTED,
+    'the branch has answered': {
+      ...ASKED_FOR_VOTES,
+      decision: 'abandoned',
+      ends: { D: 'sent', P: 'unsent', R: 'unsent' },
+    },
+  },
+  'tell-committed': {
+    'commit is durable': { ...DECIDING, waiting: 'over' },
+    'the end is applied or not waited for': APPLYING,
+  },
+  'tell-aborted': {
+    'commit is impossible': { ...DECIDING, waiting: 'over' },
+    'the end is applied or not waited for': UNDOING,
+  },
+  'tell-unknown': {
+    'the outcome is not known': { ...BEGUN, waiting: 'over' },
+    'waiting is over': DECIDING,
+  },
+}
+
+const { LISTED } = recovery
+const ASKING: recovery.RecoveryState = { ...LISTED, register: 'asking' }
+const COMMITTING: recovery.RecoveryState = {
+  ...LISTED,
+  register: 'commit',
+  obeyed: 'commit',
+  ending: 'commit sent',
+}
+const MISSED: recovery.RecoveryState = { ...COMMITTING, ending: 'missing' }
+const UNRECEIPTED: recovery.RecoveryState = { ...MISSED, receipt: 'absent' }
+
+export const RECOVERY_READY: Readonly<Record<RecoveryMessage, recovery.RecoveryState>> = {
+  'ask-register': LISTED,
+  'commit-prepared': { ...LISTED, register: 'commit' },
+  'rollback-prepared': { ...LISTED, register: 'abort' },
+  'ask-receipt': MISSED,
+  'ask-register-again': UNRECEIPTED,
+  'alarm-lost-vote': { ...UNRECEIPTED, registerAgain: 'commit' },
+}
+
+export const RECOVERY_WITNESSES: Witnesses<RecoveryMessage, recovery.RecoveryState> = {
+  'ask-register': {},
+  'commit-prepared': { 'the register says commit': ASKING },
+  'rollback-prepared': { 'the register says abort': ASKING },
+  'ask-receipt': { 'the branch was missing': { ...COMMITTING, ending: 'done' } },
+  'ask-register-again': { 'the receipt is absent': { ...MISSED, receipt: 'found' } },
+  'alarm-lost-vote': {
+    'the register still says commit': { ...UNRECEIPTED, registerAgain: 'gone' },
+  },
+}
+
+const SOLO = onePhase.begin({ protocol: 'one-phase', readers: ['R'], writers: ['W'] })
+const READ: onePhase.OnePhaseState = {
+  ...SOLO,
+  readers: { R: 'yes' },
+  ends: { R: 'done', W: 'unsent' },
+}
+const READING: onePhase.OnePhaseState = {
+  ...SOLO,
+  readers: { R: 'sent' },
+  ends: { R: 'sent', W: 'unsent' },
+}
+const COMMITTED: onePhase.OnePhaseState = {
+  ...READ,
+  commit: 'sent',
+  ends: { R: 'done', W: 'sent' },
+}
+
+export const SOLO_READY: Readonly<Record<SoloMessage, onePhase.OnePhaseState>> = {
+  'commit-reader': SOLO,
+  commit: READ,
+  undo: { ...READ, intent: 'abandoned' },
+  tell: { ...COMMITTED, commit: 'yes', ends: { R: 'done', W: 'done' } },
+}
+
+export const SOLO_WITNESSES: Witnesses<SoloMessage, onePhase.OnePhaseState> = {
+  'commit-reader': { 'nothing speaks against commit': { ...SOLO, intent: 'abandoned' } },
+  commit: {
+    'every reader has committed': READING,
+    'nothing speaks against commit': { ...READ, intent: 'abandoned' },
+  },
+  undo: {
+    'commit is impossible': READING,
+    // By hand: while a reader is asked, its end counts as sent too.
+    'the branch has answered': {
+      ...READING,
+      intent: 'abandoned',
+      ends: { R: 'unsent', W: 'done' },
+    },
+  },
+  tell: { 'the outcome is settled': COMMITTED },
+}
