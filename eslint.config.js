@@ -2,7 +2,16 @@ import eslint from '@eslint/js'
 import tseslint from 'typescript-eslint'
 
 export default tseslint.config(
-  { ignores: ['test/types/handles.ts', 'test/types/scratch-*', 'dist/**', 'node_modules/**', 'tools/*.mjs', 'eslint.config.js'] },
+  {
+    ignores: [
+      'test/types/handles.ts',
+      'test/*/scratch-*',
+      'dist/**',
+      'node_modules/**',
+      'tools/*.mjs',
+      'eslint.config.js',
+    ],
+  },
   eslint.configs.recommended,
   tseslint.configs.strictTypeChecked,
   {

@@ -137,8 +137,8 @@ class TwoPhaseMessages {
     this.#branch(name).leave()
     // The decider prepared nothing: what became of it is what its register says.
     if (name === this.#plan.decider) return undefined
-    const { recovery, participants } = this.#commitment
-    const result = await recovery.handOver(named(participants, name), this.#gid(name))
+    const { recovery, participants, over } = this.#commitment
+    const result = await recovery.handOver(named(participants, name), this.#gid(name), over)
     return result === 'left' ? undefined : { type: 'recovered', branch: name, result }
   }
 

@@ -6,7 +6,7 @@
  * is told at most once that waiting is over.
  * Never: decides what is sent. If a machine throws, the transaction is left to recovery.
  */
-import { invariant } from '../protocol/index.ts'
+import { AssentError, invariant } from '../protocol/index.ts'
 import type { Branch, World } from '../ports/index.ts'
 import { LIMITS } from './limits.ts'
 
@@ -68,7 +68,7 @@ export function interpret<State, Event, Effect>(
   }
   // A bug: nothing more is sent, and whatever is prepared is left to recovery.
   const fail = (error: unknown): void => {
-    told.reject(error instanceof Error ? error : new Error(String(error)))
+    told.reject(error instanceof AssentError ? error : bug(error))
     finished.resolve(undefined)
   }
   const onOver = async (): Promise<void> => {
@@ -88,6 +88,16 @@ export function interpret<State, Event, Effect>(
     machine.over.removeEventListener('abort', onAbort)
   })
   return { told: told.promise, finished: finished.promise }
+}
+
+/** An error as it is would mean "rolled back"; after the first mark nobody may say that of a bug. */
+function bug(cause: unknown): AssentError {
+  return new AssentError({
+    code: 'ASSENT_INVARIANT',
+    outcome: 'unknown',
+    message: `Impossible: the machine failed: ${String(cause)}.`,
+    cause,
+  })
 }
 
 /** The branches that have a message of ours unanswered, and the bound on waiting for each. */

@@ -28,7 +28,7 @@ export function twoPhaseError(
       return lostVote(state, context, ledger)
     case 'aborted':
     case 'unknown':
-      return failure(state.told, state.trouble, context, ledger)
+      return failure(state.told, state.trouble, { ...context, isMarked: true }, ledger)
     case 'nothing':
       return undefined
     default:
@@ -46,7 +46,12 @@ export function onePhaseError(
       return undefined
     case 'aborted':
     case 'unknown':
-      return failure(state.told, state.trouble, context, onePhaseLedger(state))
+      return failure(
+        state.told,
+        state.trouble,
+        { ...context, isMarked: false },
+        onePhaseLedger(state),
+      )
     default:
       return assertNever(state.told)
   }
@@ -55,13 +60,14 @@ export function onePhaseError(
 function failure(
   outcome: Outcome,
   trouble: readonly Trouble[],
-  context: ErrorContext,
+  context: ErrorContext & { readonly isMarked: boolean },
   ledger: string,
 ): AssentError {
   const [first] = trouble
+  const end = sentence(outcome, context.isMarked)
   const told = { outcome, ledger, transactionId: context.transactionId }
   if (first === undefined) {
-    return new AssentError({ ...told, code: 'ASSENT_UNCLEAR', message: sentence(outcome) })
+    return new AssentError({ ...told, code: 'ASSENT_UNCLEAR', message: end })
   }
   const { cause } = first
   if (first.kind === 'over') {
@@ -70,7 +76,7 @@ function failure(
     return new AssentError({
       ...told,
       code,
-      message: `${why}. ${sentence(outcome)}`,
+      message: `${why}. ${end}`,
       cause: cause instanceof AssentError ? cause.cause : cause,
     })
   }
@@ -87,8 +93,8 @@ function failure(
     ...told,
     code: isRefused ? 'ASSENT_REFUSED' : 'ASSENT_UNCLEAR',
     message: isRefused
-      ? `${first.branch} refused: ${text}.${advice(first.branch, cause)} ${sentence(outcome)}`
-      : `The answer of ${first.branch} was lost: ${text}. ${sentence(outcome)}`,
+      ? `${first.branch} refused: ${text}.${advice(first.branch, cause)} ${end}`
+      : `The answer of ${first.branch} was lost: ${text}. ${end}`,
     retryable,
     cause,
   })
@@ -103,12 +109,14 @@ function advice(branch: string, cause: unknown): string {
   return ''
 }
 
-function sentence(outcome: Outcome): string {
+function sentence(outcome: Outcome, isMarked: boolean): string {
   switch (outcome) {
     case 'aborted':
       return 'Nothing is committed anywhere'
     case 'unknown':
-      return 'Whether it committed is not known yet; recovery ends it the same way everywhere'
+      return isMarked
+        ? 'Whether it committed is not known yet; recovery ends it the same way everywhere'
+        : 'Whether it committed is not known, and no mark can tell: look at your own rows'
     case 'committed':
       return 'It is committed'
     default:

@@ -41,14 +41,30 @@ export class Recovery {
   }
 
   /**
-   * Rounds until the branch has ended, for a transaction of this process. `left` when it takes too
-   * long: the scans of all processes go on with it.
+   * Rounds until the branch has ended, for a transaction of this process: as long as its caller
+   * waits for it, and a bounded number afterwards. `left` when that was not enough: the scans of all
+   * processes go on with it.
    */
-  async handOver(participant: Participant, gid: Gid): Promise<'done' | 'lost' | 'left'> {
+  async handOver(
+    participant: Participant,
+    gid: Gid,
+    waiting = AbortSignal.abort(),
+  ): Promise<'done' | 'lost' | 'left'> {
     const { world, signal } = this.#setting
-    for (let attempt = 1; attempt <= LIMITS.handOverRounds && !signal.aborted; attempt += 1) {
+    const isWorthwhile = (attempt: number): boolean =>
+      !signal.aborted && (attempt <= LIMITS.handOverRounds || !waiting.aborted)
+    for (let attempt = 1; isWorthwhile(attempt); attempt += 1) {
       const verdict = await this.round(participant, gid)
       if (verdict === 'lost-vote') return 'lost'
+      if (verdict === 'forgotten') {
+        // Nobody can have settled and cleaned what this process is still ending.
+        this.#setting.report({
+          type: 'lost-vote',
+          participant: participant.name,
+          gid: formatGid(gid),
+        })
+        return 'lost'
+      }
       if (isEnded(verdict)) return 'done'
       if (verdict === 'held') return 'left'
       await world.rest(backoffMs(HAND_OVER_BACKOFF, attempt, world), signal)
@@ -105,7 +121,7 @@ export class Recovery {
 
 /** Whether the branch needs nothing more. */
 export function isEnded(verdict: recovery.Verdict): boolean {
-  return verdict === 'committed' || verdict === 'rolled-back' || verdict === 'gone'
+  return ['committed', 'rolled-back', 'gone', 'forgotten'].includes(verdict)
 }
 
 /** What a verdict that ended nothing says of the branch. */
@@ -119,6 +135,7 @@ export function doubtOf(verdict: recovery.Verdict): InDoubtReason | undefined {
     case 'committed':
     case 'rolled-back':
     case 'gone':
+    case 'forgotten':
     case 'lost-vote':
       return undefined
     default:

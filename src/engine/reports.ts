@@ -27,6 +27,7 @@ export type InDoubtReason =
   /** Seen, and not asked about yet. */
   | 'not-asked-yet'
 
+/** A prepared branch whose end is still open, and why. */
 export interface InDoubt {
   readonly participant: string
   readonly gid: string
@@ -37,6 +38,7 @@ export interface InDoubt {
   readonly reason: InDoubtReason
 }
 
+/** What `onReport` is told of work in the background. */
 export type Report =
   /** A database lost a branch it had promised to keep. Repair by hand. */
   | { readonly type: 'lost-vote'; readonly participant: string; readonly gid: string }

@@ -13,6 +13,7 @@ import { commitOnePhase, commitTwoPhase } from './commit.ts'
 import type { Commitment } from './commit.ts'
 import { onePhaseError, twoPhaseError } from './outcome-error.ts'
 import type { Recovery } from './recover.ts'
+import { unlessAborted } from './unless-aborted.ts'
 import type { Warmth } from './warmth.ts'
 
 export interface RunSetting {
@@ -242,25 +243,6 @@ export class Run {
     const participant = this.#setting.participants.get(name)
     if (participant === undefined) throw new Error(`${name} is not configured`)
     return participant
-  }
-}
-
-/** The promise, or the signal's reason if that comes first. */
-async function unlessAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
-  if (signal.aborted) {
-    promise.catch(() => undefined)
-    throw signal.reason
-  }
-  const aborted = Promise.withResolvers<never>()
-  const onAbort = (): void => {
-    aborted.reject(signal.reason as Error)
-  }
-  signal.addEventListener('abort', onAbort, { once: true })
-  try {
-    return await Promise.race([promise, aborted.promise])
-  } finally {
-    signal.removeEventListener('abort', onAbort)
-    promise.catch(() => undefined)
   }
 }
 

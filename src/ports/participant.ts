@@ -78,6 +78,7 @@ export interface JoinRequest {
   readonly signal: AbortSignal
 }
 
+/** How much a branch may see of what others commit meanwhile: SQL’s isolation levels. */
 export type Isolation = 'read committed' | 'repeatable read' | 'serializable'
 
 /** What a participant says of itself when it is ready to be marked. */

@@ -123,6 +123,7 @@ export const ERROR_CODES = {
   },
 } as const satisfies Record<string, CodeFacts>
 
+/** The `code` of an AssentError: a name of the table above. */
 export type ErrorCode = keyof typeof ERROR_CODES
 
 export interface AssentErrorFacts {

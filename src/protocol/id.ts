@@ -26,6 +26,11 @@ const VERSION = 'A1'
 const NAME = /^[A-Za-z0-9_-]+$/
 const TXID = /^[A-Za-z0-9_-]{20}$/
 const EPOCH = /^[A-Za-z0-9_-]{8}$/
+/** Properties that an object has or is asked for without anybody meaning a participant. */
+const RESERVED: ReadonlySet<string> = new Set([
+  'then',
+  ...Object.getOwnPropertyNames(Object.prototype),
+])
 /** Every gid of any version of Assent starts like this; its first character is not base64url. */
 const OURS = /^A[0-9]+\./
 
@@ -100,13 +105,14 @@ export function parseTransactionId(text: string): IdReading {
  * @throws AssentError `ASSENT_NAME`
  */
 export function checkName(kind: 'app' | 'participant', name: string): void {
-  if (NAME.test(name)) return
+  if (NAME.test(name) && !RESERVED.has(name)) return
   throw new AssentError({
     code: 'ASSENT_NAME',
     outcome: 'aborted',
     message:
       `The ${kind} name ${JSON.stringify(name)} can't be part of a transaction's id. ` +
-      `Expected one or more of A-Z a-z 0-9 _ -. Choose a name of these characters.`,
+      `Expected one or more of A-Z a-z 0-9 _ -, and no name that JavaScript objects have ` +
+      `(constructor, then, …). Choose another name.`,
   })
 }
 

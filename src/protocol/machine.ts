@@ -2,7 +2,7 @@
  * How every machine of the protocol moves: record what was answered, then send what is due.
  *
  * Owns: reading the ordering table.
- * Promises: `due` names a message only if each fact of its row holds.
+ * Promises: `mayLeave` is true only if each fact of the message's row holds.
  * Never: has a rule of its own.
  */
 import type { Table } from './ordering.ts'

@@ -115,25 +115,25 @@ function abandon(state: OnePhaseState): OnePhaseState {
 }
 
 function send(state: OnePhaseState, ordering: Table<SoloMessage, SoloFact>): OnePhaseStep {
-  const may = (message: SoloMessage, branch = ''): boolean =>
-    mayLeave(ordering, message, (fact) => holds(fact, state, branch))
+  const may = (message: SoloMessage): boolean =>
+    mayLeave(ordering, message, (fact) => holds(fact, state))
   const effects: OnePhaseEffect[] = []
   const next: { -readonly [Key in keyof OnePhaseState]: OnePhaseState[Key] } = { ...state }
   const [writer] = state.plan.writers
 
   for (const [branch, sent] of Object.entries(state.readers)) {
-    if (sent !== 'unsent' || !may('commit-reader', branch)) continue
+    if (sent !== 'unsent' || !may('commit-reader')) continue
     next.readers = { ...next.readers, [branch]: 'sent' }
     next.ends = { ...next.ends, [branch]: 'sent' }
     effects.push({ send: 'commit-reader', branch })
   }
-  if (writer !== undefined && state.commit === 'unsent' && may('commit', writer)) {
+  if (writer !== undefined && state.commit === 'unsent' && may('commit')) {
     next.commit = 'sent'
     next.ends = { ...next.ends, [writer]: 'sent' }
     effects.push({ send: 'commit', branch: writer })
   }
   for (const [branch, ending] of Object.entries(state.ends)) {
-    if (ending !== 'unsent' || !may('undo', branch)) continue
+    if (ending !== 'unsent' || !may('undo')) continue
     next.ends = { ...next.ends, [branch]: 'sent' }
     effects.push({ send: 'undo', branch })
   }
@@ -145,7 +145,7 @@ function send(state: OnePhaseState, ordering: Table<SoloMessage, SoloFact>): One
   return { state: next, effects }
 }
 
-function holds(fact: SoloFact, state: OnePhaseState, branch: string): boolean {
+function holds(fact: SoloFact, state: OnePhaseState): boolean {
   switch (fact) {
     case 'every reader has committed':
       return every(state.readers, (reader) => reader === 'yes')
@@ -153,8 +153,6 @@ function holds(fact: SoloFact, state: OnePhaseState, branch: string): boolean {
       return state.intent === 'commit'
     case 'commit is impossible':
       return settledOutcome(state) === 'aborted'
-    case 'the branch has answered':
-      return state.readers[branch] !== 'sent'
     case 'the outcome is settled': {
       const outcome = settledOutcome(state)
       if (outcome === 'aborted') return state.waiting === 'over' || every(state.ends, isDone)

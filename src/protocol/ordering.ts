@@ -42,7 +42,9 @@ export type OwnerFact =
   | 'the branch has answered'
   /** Each voter has applied the decision, or nobody waits for that. */
   | 'the end is applied or not waited for'
-  /** ‡ The caller's time ran out, or nothing can be learnt here any more. */
+  /** ‡ The caller's time has not run out. */
+  | 'the caller waits'
+  /** The caller's time ran out, or nothing can be learnt here any more. */
   | 'waiting is over'
 
 /** Messages of whoever recovers one prepared branch. */
@@ -72,7 +74,6 @@ export type SoloFact =
   | 'every reader has committed'
   | 'nothing speaks against commit'
   | 'commit is impossible'
-  | 'the branch has answered'
   | 'the outcome is settled'
 
 /** One row: the message may be sent when all of `after` holds. */
@@ -108,8 +109,10 @@ export const TWO_PHASE_ORDERING: Table<OwnerMessage, OwnerFact> = {
     because: 'commit is written only after every branch durably voted yes, and at most once',
   },
   ask: {
-    after: ['the answer to COMMIT was lost'],
-    because: 'a lost answer to COMMIT is neither yes nor no; only the register knows',
+    after: ['the answer to COMMIT was lost', 'the caller waits'],
+    because:
+      'a lost answer to COMMIT is neither yes nor no; only the register knows; once nobody waits ' +
+      'for it here, the scans ask',
   },
   apply: {
     after: ['commit is durable'],
@@ -145,7 +148,7 @@ export const ONE_PHASE_ORDERING: Table<SoloMessage, SoloFact> = {
     because: 'a reader’s failure must still be able to stop the only write',
   },
   undo: {
-    after: ['commit is impossible', 'the branch has answered'],
+    after: ['commit is impossible'],
     because: 'COMMIT was not sent, or was refused',
   },
   tell: {

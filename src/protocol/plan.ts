@@ -16,6 +16,7 @@ export interface Joined {
   readonly canPrepare: boolean
 }
 
+/** At most one branch wrote: its own COMMIT is the decision. */
 export interface OnePhasePlan {
   readonly protocol: 'one-phase'
   readonly readers: readonly string[]
@@ -23,6 +24,7 @@ export interface OnePhasePlan {
   readonly writers: readonly [] | readonly [string]
 }
 
+/** Two or more wrote: all but the decider prepare, and its COMMIT decides. */
 export interface TwoPhasePlan {
   readonly protocol: 'two-phase'
   readonly readers: readonly string[]
@@ -32,6 +34,7 @@ export interface TwoPhasePlan {
   readonly voters: readonly string[]
 }
 
+/** Who plays which part: `tx.plan`. */
 export type Plan = OnePhasePlan | TwoPhasePlan
 
 export type Settled =

@@ -30,8 +30,13 @@ export type Verdict =
   | 'rolled-back'
   /** The register says commit, and this participant has neither the branch nor its receipt. */
   | 'lost-vote'
-  /** Nothing is left to be done here, and nobody has to be told. */
+  /** Somebody else has rolled it back, as the register says. */
   | 'gone'
+  /**
+   * The register said commit, and then neither branch, receipt nor decision was there. What was
+   * settled long ago looks so; for a transaction that is just ending, its databases were set back.
+   */
+  | 'forgotten'
   /** Still in doubt; the next scan tries again. */
   | 'running'
   | 'held'
@@ -187,7 +192,7 @@ function receiptVerdict(state: RecoveryState): Verdict | 'open' {
       return 'branch-unclear'
     case 'absent':
       if (state.registerAgain === 'asking' || state.registerAgain === 'unasked') return 'open'
-      return state.registerAgain === 'gone' ? 'gone' : 'register-unclear'
+      return state.registerAgain === 'gone' ? 'forgotten' : 'register-unclear'
     default:
       return assertNever(state.receipt)
   }

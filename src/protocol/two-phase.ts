@@ -232,12 +232,14 @@ function learnEnd(state: TwoPhaseState, branch: string, answer: EndAnswer): TwoP
 
 // --- what may be sent next --------------------------------------------------------------------
 
+type Changing = { -readonly [Key in keyof TwoPhaseState]: TwoPhaseState[Key] }
+
 /** Sends everything that is due. Sending only marks messages as sent, so the order is free. */
 function send(state: TwoPhaseState, ordering: Table<OwnerMessage, OwnerFact>): TwoPhaseStep {
   const may = (message: OwnerMessage, branch = state.plan.decider): boolean =>
     mayLeave(ordering, message, (fact) => holds(fact, state, branch))
   const effects: TwoPhaseEffect[] = []
-  const next: { -readonly [Key in keyof TwoPhaseState]: TwoPhaseState[Key] } = { ...state }
+  const next: Changing = { ...state }
 
   if (state.claim === 'unsent' && may('claim')) {
     next.claim = 'sent'
@@ -253,7 +255,7 @@ function send(state: TwoPhaseState, ordering: Table<OwnerMessage, OwnerFact>): T
     next.votes = { ...next.votes, [branch]: 'sent' }
     effects.push({ send: 'vote', branch })
   }
-  if (state.decision === 'open' && may('decide')) {
+  if (isCommitUnsent(state.decision) && may('decide')) {
     next.decision = 'sent'
     effects.push({ send: 'decide' })
   }
@@ -273,10 +275,11 @@ function send(state: TwoPhaseState, ordering: Table<OwnerMessage, OwnerFact>): T
 
 /** The second half of `send`: the register, the caller, and what is left to recovery. */
 function askOrTell(
-  next: { -readonly [Key in keyof TwoPhaseState]: TwoPhaseState[Key] },
+  next: Changing,
   effects: TwoPhaseEffect[],
   may: (message: OwnerMessage) => boolean,
 ): TwoPhaseStep {
+  handOver(next, effects)
   if (next.told === 'nothing') {
     const tell = (['tell-committed', 'tell-aborted', 'tell-unknown'] as const).find(may)
     if (tell !== undefined) {
@@ -284,20 +287,30 @@ function askOrTell(
       effects.push({ send: tell })
     }
   }
-  if (next.asking === 'no' && next.waiting === 'on' && may('ask')) {
+  if (next.asking === 'no' && may('ask')) {
     next.asking = 'yes'
     effects.push({ send: 'ask' })
   }
   if (next.told === 'unknown' && (next.decision === 'unclear' || next.decision === 'held')) {
     // The caller knows that nothing is known: from here on they are like any other branch in doubt.
     for (const branch of unsent(next.ends)) next.ends = { ...next.ends, [branch]: 'unclear' }
+    handOver(next, effects)
   }
+  return { state: next, effects }
+}
+
+/** Gives to recovery what this process can't end by itself. Before telling, which looks at it. */
+function handOver(next: Changing, effects: TwoPhaseEffect[]): void {
   for (const branch of Object.keys(next.ends)) {
     if (next.ends[branch] !== 'unclear') continue
     next.ends = { ...next.ends, [branch]: 'handed over' }
     effects.push({ send: 'hand-over', branch })
   }
-  return { state: next, effects }
+}
+
+/** Whether it still could be sent; whether it may be is the table's. */
+function isCommitUnsent(decision: Decision): boolean {
+  return decision === 'open' || decision === 'abandoned'
 }
 
 const OUTCOMES = {
@@ -328,6 +341,8 @@ function holds(fact: OwnerFact, state: TwoPhaseState, branch: string): boolean {
       return hasAnswered(state, branch)
     case 'the end is applied or not waited for':
       return state.waiting === 'over' || isEndSettled(state)
+    case 'the caller waits':
+      return state.waiting === 'on'
     case 'waiting is over':
       return state.waiting === 'over' || state.decision === 'held'
     default:

@@ -7,7 +7,7 @@
  */
 import { AssentError, checkName, checkNamesFit } from '../protocol/index.ts'
 import type { Participant, ParticipantDefinition, World } from '../ports/index.ts'
-import { LIMITS, Recovery, Scan, Warmth, warnOf } from '../engine/index.ts'
+import { LIMITS, Recovery, Scan, Warmth, unlessAborted, warnOf } from '../engine/index.ts'
 import type { InDoubt, RecoverySetting, Report } from '../engine/index.ts'
 import { nodeWorld } from '../platform/node-world.ts'
 import { checkOptions, quote, wrong } from './options.ts'
@@ -26,6 +26,7 @@ type Handles<D extends Definitions> = {
 /** The handles that the function given to `transaction()` gets. */
 export type HandlesOf<A> = A extends Assent<infer D> ? Handles<D> : never
 
+/** What `createAssent` is given: names, databases, and defaults for every transaction. */
 export interface AssentSetting<D extends Definitions> extends TransactionDefaults<
   keyof D & string
 > {
@@ -40,6 +41,7 @@ export interface AssentSetting<D extends Definitions> extends TransactionDefault
   readonly onReport?: (report: Report) => void
 }
 
+/** What `createAssent` returns: one for each process, closed last. */
 export interface Assent<D extends Definitions = Definitions> {
   /**
    * Runs `work` as one transaction over every participant that it uses.
@@ -171,22 +173,20 @@ class AssentObject<D extends Definitions> implements Assent<D> {
 
   async inDoubt(options: { readonly signal?: AbortSignal } = {}): Promise<readonly InDoubt[]> {
     this.#refuseWhenClosed()
-    options.signal?.throwIfAborted()
     const all = [...this.#participants.values()]
-    const lists = await this.#whileOpen(() =>
+    const listing = this.#whileOpen(() =>
       Promise.all(all.map((participant) => this.#scan.list(participant))),
     )
-    return lists.flat()
+    return (await unlessAborted(options.signal, listing)).flat()
   }
 
   async recover(options: { readonly signal?: AbortSignal } = {}): Promise<readonly InDoubt[]> {
     this.#refuseWhenClosed()
-    options.signal?.throwIfAborted()
     const all = [...this.#participants.values()]
-    const left = await this.#whileOpen(() =>
+    const passing = this.#whileOpen(() =>
       Promise.all(all.map((participant) => this.#scan.pass(participant))),
     )
-    return left.flat()
+    return (await unlessAborted(options.signal, passing)).flat()
   }
 
   async migrate(

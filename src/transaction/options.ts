@@ -66,6 +66,7 @@ const DEFAULT_NAMES = [
   'decider',
 ] as const satisfies readonly (keyof TransactionDefaults)[]
 const NAMES: readonly string[] = [...DEFAULT_NAMES, 'reads', 'signal']
+const RETRY_NAMES: readonly string[] = ['attempts', 'firstMs', 'longestMs']
 const ISOLATIONS: readonly string[] = ['read committed', 'repeatable read', 'serializable']
 
 /** @throws AssentError `ASSENT_OPTION` or `ASSENT_UNKNOWN_PARTICIPANT` */
@@ -80,6 +81,10 @@ export function checkOptions(
   }
   const options = { ...defaults, ...withoutUndefined(given) }
   const isolation = checkIsolation(options.branchIsolation, participants)
+  for (const name of Object.keys(options.retry ?? {})) {
+    if (RETRY_NAMES.includes(name)) continue
+    throw wrong(`the option retry.${name}`, `one of ${RETRY_NAMES.join(', ')}`)
+  }
   const attempts = options.retry?.attempts ?? 1
   between('retry.attempts', attempts, 1, LIMITS.mostAttempts)
   const backoff = {
@@ -143,7 +148,7 @@ export function checkParticipant(
   })
 }
 
-function between(name: string, value: unknown, least: number, most: number): void {
+export function between(name: string, value: unknown, least: number, most: number): void {
   if (typeof value === 'number' && value >= least && value <= most) return
   throw wrong(`${name} ${quote(value)}`, `a number from ${least} to ${most}`)
 }

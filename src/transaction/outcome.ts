@@ -7,7 +7,8 @@
 import { AssentError, conclude, assertNever, parseTransactionId } from '../protocol/index.ts'
 import type { TransactionId } from '../protocol/index.ts'
 import type { Participant, World } from '../ports/index.ts'
-import { backoffMs } from '../engine/index.ts'
+import { LIMITS, backoffMs } from '../engine/index.ts'
+import { between } from './options.ts'
 
 /** What became of a transaction. */
 export type OutcomeAnswer =
@@ -15,6 +16,7 @@ export type OutcomeAnswer =
   | { readonly outcome: 'aborted' }
   | { readonly outcome: 'unknown'; readonly reason: UnknownReason }
 
+/** Why `outcome()` can’t say what became of a transaction. */
 export type UnknownReason =
   /** It is still open at its register. */
   | 'running'
@@ -26,6 +28,7 @@ export type UnknownReason =
   | 'not-found'
   | 'register-not-configured'
 
+/** How long `outcome()` may wait for an answer that can still change. */
 export interface OutcomeOptions {
   /** How long to wait for a transaction that is still running, or a register that does not answer. */
   readonly waitMs?: number
@@ -42,7 +45,9 @@ export async function outcomeOf(
   participants: ReadonlyMap<string, Participant>,
   world: World,
 ): Promise<OutcomeAnswer> {
-  const until = world.now() + (options.waitMs ?? 0)
+  const waitMs = options.waitMs ?? 0
+  between('waitMs', waitMs, 0, LIMITS.longestTimeoutMs)
+  const until = world.now() + waitMs
   for (let attempt = 1; ; attempt += 1) {
     const answer = await askOnce(id, app, participants)
     const mayChange =

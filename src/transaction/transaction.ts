@@ -152,7 +152,8 @@ class Over {
     this.#caller = options.signal
     if (this.#caller?.aborted === true) this.#onCaller()
     this.#caller?.addEventListener('abort', this.#onCaller, { once: true })
-    void world.rest(options.timeoutMs, this.#settled.signal).then(() => {
+    // Somebody awaits transaction(): the process must live until it is answered.
+    void world.sleep(options.timeoutMs, this.#settled.signal).then(() => {
       if (this.#settled.signal.aborted) return
       this.#abort('ASSENT_TIMEOUT', `The transaction took longer than ${options.timeoutMs} ms`)
     })

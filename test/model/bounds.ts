@@ -52,6 +52,7 @@ export const BOUNDS: Readonly<Record<string, Bounds>> = {
   'the decider is set back': { ...SET_BACK, outcomes: 1, refusals: 1 },
   'the decider is set back, shown then flushed': { ...SET_BACK, order: 'visible-first' },
   'the voter is set back': { ...CRASHES, losses: 1 },
+  'both are set back': { ...SET_BACK, recoverers: 1, losses: 1 },
   'the voter is set back, shown then flushed': {
     ...CRASHES,
     order: 'visible-first',

@@ -43,6 +43,7 @@ describe('the explorations together are not vacuous', () => {
       [
         'branch-unclear',
         'committed',
+        'forgotten',
         'gone',
         'held',
         'lost-vote',

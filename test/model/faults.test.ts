@@ -27,7 +27,7 @@ const WRONG_READINGS: readonly [keyof typeof READING_FAULTS, PromiseName, number
   ['“does not exist” taken as committed', 'applied', 14, LOST],
   ['an unclear PREPARE taken as yes', 'atomic', 6, FAULT_BOUNDS],
   ['a lost answer to COMMIT taken as refused', 'told', 10, FAULT_BOUNDS],
-  ['COMMIT sent behind the claim', 'claimed', 4, SET_BACK],
+  ['COMMIT sent behind the claim', 'claimed', 2, SET_BACK],
   ['a missing row of an unlisted epoch taken for abort', 'atomic', 12, SET_BACK],
   ['obeying what was seen without the asker’s own COMMIT', 'atomic', 12, VISIBLE_FIRST],
   ['obeying what was seen without the asker’s own COMMIT', 'obedient', 10, VISIBLE_FIRST],

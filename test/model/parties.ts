@@ -226,7 +226,9 @@ function handedBack(world: World, machines: Machines, verdict: recovery.Verdict)
         branch,
         result: 'done',
       })
+    // The last: nobody can have settled and cleaned what its own process is still ending.
     case 'lost-vote':
+    case 'forgotten':
       return ownerLearns(world, machines, 'lost', { type: 'recovered', branch, result: 'lost' })
     case 'held':
       return world

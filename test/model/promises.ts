@@ -56,7 +56,7 @@ export function brokenWhenQuiet(
   const wasLeftAlone = state.waiting === 'on' && events.every((name) => left[name] === bounds[name])
   if (asked.has('useful') && wasLeftAlone && state.told !== 'committed') return 'useful'
   // A branch that its register holds has no end to wait for, so the caller's time decides.
-  const mayWait = epoch === 'unlisted' && state.waiting === 'on'
+  const mayWait = epoch === 'unlisted' && state.waiting === 'on' && state.decision === 'commit'
   return !asked.has('ends') || mayWait || twoPhase.isOver(state) ? undefined : 'ends'
 }
 

@@ -66,10 +66,7 @@ function ownerAnswer(
       return { type: 'asked', answer: tape.pick(ASKS) }
     case 'apply':
     case 'undo': {
-      // By the port's contract, a branch that never prepared ends with `done`.
-      const isVoter = effect.branch.startsWith('P')
-      const answer: EndAnswer = isVoter ? tape.pick(ENDS) : { answer: 'done' }
-      return { type: 'ended', branch: effect.branch, answer }
+      return { type: 'ended', branch: effect.branch, answer: tape.pick(ENDS) }
     }
     case 'hand-over': {
       // A vote is only lost where the register says commit, which it can't once COMMIT is ruled out.

@@ -76,7 +76,10 @@ export const OWNER_WITNESSES: Witnesses<OwnerMessage, twoPhase.TwoPhaseState> = 
     'every reader has committed': { ...ASKED_FOR_VOTES, votes: { P: 'yes' } },
     'nothing speaks against commit': { ...VOTED, decision: 'abandoned' },
   },
-  ask: { 'the answer to COMMIT was lost': DECIDING },
+  ask: {
+    'the answer to COMMIT was lost': DECIDING,
+    'the caller waits': { ...DECIDING, decision: 'unclear', waiting: 'over' },
+  },
   apply: { 'commit is durable': DECIDING },
   undo: {
     'commit is impossible': VOTED,
@@ -161,14 +164,6 @@ export const SOLO_WITNESSES: Witnesses<SoloMessage, onePhase.OnePhaseState> = {
     'every reader has committed': READING,
     'nothing speaks against commit': { ...READ, intent: 'abandoned' },
   },
-  undo: {
-    'commit is impossible': READING,
-    // By hand: while a reader is asked, its end counts as sent too.
-    'the branch has answered': {
-      ...READING,
-      intent: 'abandoned',
-      ends: { R: 'unsent', W: 'done' },
-    },
-  },
+  undo: { 'commit is impossible': READING },
   tell: { 'the outcome is settled': COMMITTED },
 }

@@ -87,7 +87,8 @@ VALUES (${NONCE}, 'commit', $3::text, $4::text, $5::text, $6::text[])`,
 
 function markValues(mark: Mark, nonce: string): readonly string[] {
   const { id } = mark
-  const participants = `{${mark.participants.join(',')}}`
+  // Quoted: a bare null would be SQL's.
+  const participants = `{${mark.participants.map((name) => `"${name}"`).join(',')}}`
   return [nonce, id.txid, id.app, id.register, id.epoch, participants]
 }
 

@@ -30,9 +30,15 @@ import { endPrepared, listPrepared } from './prepared.ts'
 import { Register } from './register.ts'
 import { schemaNames } from './schema.ts'
 import type { SchemaNames } from './schema.ts'
-import { SERVICE_CONNECTIONS, NoConnection, ServiceConnections } from './service-connections.ts'
+import {
+  IDLE_MS,
+  NoConnection,
+  SERVICE_CONNECTIONS,
+  ServiceConnections,
+} from './service-connections.ts'
 import { Site } from './site.ts'
 
+/** Options of `pg(pool, options)`. */
 export interface PgOptions {
   /** The schema of Assent's tables. Default: `assent`. */
   readonly schema?: string
@@ -70,11 +76,14 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
       ...facts,
       applicationName: this.#scanName,
       limit: 1,
+      // Kept: the scans count these connections to know how many processes share the work.
+      idleMs: Infinity,
     })
     this.#asking = new ServiceConnections({
       ...facts,
       applicationName: `assent-recovery:${context.app}`,
       limit: SERVICE_CONNECTIONS,
+      idleMs: IDLE_MS,
     })
     this.#register = new Register(this.#names, this.#asking, context.world)
     this.#site = new Site(context.name, this.#names, this.#asking)
@@ -151,21 +160,23 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
     })
   }
 
-  /** A connection of the pool, or an error by the deadline; one that comes later goes back. */
+  /** A connection of the pool, or an error once time is over; one that comes later goes back. */
   async #take(request: JoinRequest): Promise<PgPoolClient> {
-    const { world } = this.#context
-    const settled = new AbortController()
-    const signal = AbortSignal.any([settled.signal, request.signal])
     // A pool whose settings can't be read throws here, instead of rejecting.
     const connecting = (async () => this.#pool.connect())()
-    const late = world.sleep(request.deadline - world.now(), signal).then(() => 'late' as const)
+    const over = Promise.withResolvers<'over'>()
+    const onOver = (): void => {
+      over.resolve('over')
+    }
+    request.signal.addEventListener('abort', onOver, { once: true })
+    if (request.signal.aborted) onOver()
     try {
-      const first = await Promise.race([connecting, late])
-      if (first !== 'late') return first
+      const first = await Promise.race([connecting, over.promise])
+      if (first !== 'over') return first
     } catch (cause) {
       throw connectError(this.name, cause)
     } finally {
-      settled.abort()
+      request.signal.removeEventListener('abort', onOver)
     }
     connecting.then(
       (client) => {

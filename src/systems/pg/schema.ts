@@ -3,8 +3,8 @@
  *
  * Owns: their definition (printed in full in `docs/reference/schema.md`, which a test compares).
  * Promises: creating them is idempotent, never waits long behind another lock, and never changes
- * what is there already.
- * Never: drops or alters anything.
+ * what a table holds.
+ * Never: drops anything, or alters a table.
  */
 import { TIMELINE } from './mark.ts'
 
@@ -121,7 +121,8 @@ export function siteSql(names: SchemaNames): string {
   current_setting('fsync'), current_setting('full_page_writes'), pg_is_in_recovery()::text,
   (SELECT string_agg(relname, ', ') FROM pg_class WHERE relpersistence <> 'p'
     AND oid IN (${literal(names.mark)}::regclass, ${literal(names.epoch)}::regclass, ${literal(names.database)}::regclass)),
-  (${may(names.mark)} AND ${may(names.epoch)})::text, current_user::text
+  (${may(names.mark)} AND ${may(names.epoch)} AND ${may(names.database)})::text, current_user::text,
+  extract(epoch FROM pg_postmaster_start_time())::text
 FROM ${names.database} AS database`
 }
 

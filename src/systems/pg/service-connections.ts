@@ -21,7 +21,7 @@ const ANSWER_MS = 30_000
 /** How long to wait for a free connection, or for a new one to be opened. */
 const CONNECT_MS = 5_000
 /** An idle one is closed after this. */
-const IDLE_MS = 30_000
+export const IDLE_MS = 30_000
 
 export interface ServiceConnection {
   send(statements: readonly Statement[]): Promise<Reply>
@@ -43,6 +43,7 @@ export class ServiceConnections {
   readonly #world: World
   readonly #slots: Slot[] = []
   readonly #limit: number
+  readonly #idleMs: number
   readonly #waiting = new Set<(slot: Slot) => void>()
   #closed = false
 
@@ -53,12 +54,15 @@ export class ServiceConnections {
     readonly applicationName: string
     readonly world: World
     readonly limit: number
+    /** When an idle one is closed; `Infinity` for never. */
+    readonly idleMs: number
   }) {
     this.#pool = facts.pool
     this.#options = facts.options
     this.#applicationName = facts.applicationName
     this.#world = facts.world
     this.#limit = facts.limit
+    this.#idleMs = facts.idleMs
   }
 
   /**
@@ -130,7 +134,8 @@ export class ServiceConnections {
   }
 
   async #closeWhenIdle(slot: Slot, since: number): Promise<void> {
-    await this.#world.rest(IDLE_MS)
+    if (this.#idleMs === Infinity) return
+    await this.#world.rest(this.#idleMs)
     if (slot.state === 'free' && slot.idleSince === since) await this.#drop(slot)
   }
 

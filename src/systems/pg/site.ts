@@ -63,7 +63,7 @@ export class Site {
   }
 
   #judge(facts: readonly (string | null)[]): MarkSite {
-    const [version, , here, fsync, fullPages, replica, unlogged, privileged, role] = facts
+    const [version, , here, fsync, fullPages, replica, unlogged, privileged, role, start] = facts
     if (replica === 'true') {
       throw this.#refuse(
         'ASSENT_REPLICA',
@@ -98,10 +98,12 @@ export class Site {
       throw this.#refuse(
         'ASSENT_PRIVILEGE',
         `role ${role ?? ''} may not read and write Assent's tables. Run GRANT SELECT, INSERT, ` +
-          `UPDATE, DELETE ON ${this.#names.mark}, ${this.#names.epoch} TO ${role ?? 'the role'}`,
+          `UPDATE, DELETE ON ${this.#names.mark}, ${this.#names.epoch}, ` +
+          `${this.#names.database} TO ${role ?? 'the role'}`,
       )
     }
-    return { databaseId: here ?? '' }
+    // With the start of its server: two servers grown from one disk image are two databases.
+    return { databaseId: `${here ?? ''} ${start ?? ''}` }
   }
 
   async #create(connection: ServiceConnection): Promise<void> {
