@@ -53,7 +53,7 @@ export class Scan {
       await this.#restUntilDue(participant, pauseMs)
       if (isOver(signal)) return
       try {
-        processes = await this.#look(participant, 'due')
+        processes = (await this.#look(participant, 'due')).processes
       } catch (error) {
         if (isOver(signal)) return
         this.#setting.report({ type: 'scan-failed', participant: participant.name, error })
@@ -65,8 +65,9 @@ export class Scan {
 
   /** Recovers everything at a participant now. Returns what stays. @throws when it can't be listed */
   async pass(participant: Participant): Promise<readonly InDoubt[]> {
-    await this.#look(participant, 'all')
-    return [...this.#seenAt(participant).values()].map((seen) => seen.doubt)
+    // Its own look: the loop may look meanwhile, and leave young branches for later.
+    const { seen } = await this.#look(participant, 'all')
+    return [...seen.values()].map(({ doubt }) => doubt)
   }
 
   /** Lists without recovering: with the reason of the last look, if there was one. */
@@ -108,8 +109,11 @@ export class Scan {
     await world.rest(Math.max(0, Math.min(pauseMs, ...looks)), wakeOrEnd)
   }
 
-  /** Lists, and recovers what is due. Returns how many processes scan this database. */
-  async #look(participant: Participant, which: 'due' | 'all'): Promise<number> {
+  /** Lists, and recovers what is due. Says how many processes scan this database. */
+  async #look(
+    participant: Participant,
+    which: 'due' | 'all',
+  ): Promise<{ readonly processes: number; readonly seen: ReadonlyMap<string, Seen> }> {
     const { branches, processes } = await participant.listPrepared()
     const before = this.#seenAt(participant)
     const now = new Map<string, Seen>()
@@ -119,7 +123,7 @@ export class Scan {
       const seen = await this.#judge(participant, branch, before.get(branch.gid), which)
       if (seen !== undefined) now.set(branch.gid, seen)
     })
-    return processes
+    return { processes, seen: now }
   }
 
   async #judge(
