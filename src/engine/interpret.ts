@@ -14,6 +14,8 @@ import { LIMITS } from './limits.ts'
 export interface Running<State> {
   readonly told: Promise<State>
   readonly finished: Promise<void>
+  /** Tells the machine that a handle was used after the work had ended. */
+  readonly object: (branch: string, cause: unknown) => void
 }
 
 /** What performing a message gives: its answer, nothing more to say, or "tell the caller". */
@@ -23,7 +25,11 @@ export interface Machine<State, Event, Effect> {
   readonly begin: State
   readonly step: (
     state: State,
-    event: Event | { readonly type: 'start' } | { readonly type: 'over'; readonly cause: unknown },
+    event:
+      | Event
+      | { readonly type: 'start' }
+      | { readonly type: 'objected'; readonly branch: string; readonly cause: unknown }
+      | { readonly type: 'over'; readonly cause: unknown },
   ) => { readonly state: State; readonly effects: readonly Effect[] }
   readonly isOver: (state: State) => boolean
   readonly perform: (effect: Effect) => Performed<Event>
@@ -87,7 +93,10 @@ export function interpret<State, Event, Effect>(
   void finished.promise.then(() => {
     machine.over.removeEventListener('abort', onAbort)
   })
-  return { told: told.promise, finished: finished.promise }
+  const object = (branch: string, cause: unknown): void => {
+    dispatch({ type: 'objected', branch, cause })
+  }
+  return { told: told.promise, finished: finished.promise, object }
 }
 
 /** An error as it is would mean "rolled back"; after the first mark nobody may say that of a bug. */

@@ -15,8 +15,14 @@ export const LIMITS = {
   answerMs: 30_000,
   /** Rounds that this process tries to end a branch handed over to recovery; then scans go on. */
   handOverRounds: 20,
-  /** Branches that one process recovers at the same time. */
+  /** Branches that one call of `recover()` works on at the same time. */
   recoveriesAtOnce: 8,
+  /** Rounds under way for each register, beside the scans. */
+  roundsAtOnce: 4,
+  /** A branch that is left alone is reported once it is older than this. */
+  reportAfterMs: 5_000,
+  /** The longest that `outcome()` takes when it was not asked to wait. */
+  outcomeMs: 5_000,
   /** A branch younger than this is probably still being decided: look again a little later. */
   courtesyMs: 150,
   /** Mean time between two scans of a database, over all processes. */

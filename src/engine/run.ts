@@ -11,6 +11,7 @@ import type { Plan, TransactionId, TwoPhasePlan } from '../protocol/index.ts'
 import type { Branch, BranchFault, Isolation, Participant, World } from '../ports/index.ts'
 import { commitOnePhase, commitTwoPhase } from './commit.ts'
 import type { Commitment } from './commit.ts'
+import type { Running } from './interpret.ts'
 import { onePhaseError, twoPhaseError } from './outcome-error.ts'
 import type { Recovery } from './recover.ts'
 import { unlessAborted } from './unless-aborted.ts'
@@ -49,6 +50,7 @@ interface Joining {
   readonly name: string
   readonly branch: Promise<Branch>
   joined: Branch | undefined
+  failed: boolean
 }
 
 export class Run {
@@ -58,6 +60,9 @@ export class Run {
   readonly #joinings = new Map<string, Joining>()
   #stage: 'working' | 'settled' = 'working'
   #plan: Plan | undefined
+  /** A participant that was used after the work had ended. */
+  #late: string | undefined
+  #running: Running<unknown> | undefined
 
   constructor(setting: RunSetting, options: RunOptions) {
     this.#setting = setting
@@ -71,15 +76,20 @@ export class Run {
 
   /** Joins a participant at its first use. @throws AssentError when it can't be joined, or too late */
   join(name: string): Promise<Branch> {
-    if (this.#stage === 'settled') return Promise.reject(ended(name))
+    if (this.#stage === 'settled') {
+      this.#objection(name)
+      return Promise.reject(ended(name))
+    }
     const before = this.#joinings.get(name)
     if (before !== undefined) return before.branch
-    const joining: Joining = { name, branch: this.#begin(name), joined: undefined }
+    const joining: Joining = { name, branch: this.#begin(name), joined: undefined, failed: false }
     joining.branch.then(
       (branch) => {
         joining.joined = branch
       },
-      () => undefined,
+      () => {
+        joining.failed = true
+      },
     )
     this.#joinings.set(name, joining)
     return joining.branch
@@ -102,16 +112,15 @@ export class Run {
    */
   async execute<T>(work: () => Promise<T>): Promise<Committed<T>> {
     const { over } = this.#options
+    if (over.aborted) throw over.reason
     let value: T
     try {
       value = await unlessAborted(over, Promise.resolve().then(work))
-      await unlessAborted(over, this.#drain())
+      await unlessAborted(over, this.#drainAndSeal())
     } catch (error) {
-      throw await this.#rollBack(error)
+      throw await this.#rollBack({ kind: 'thrown', error })
     }
-    this.#seal()
-    const fault = this.#faults()[0]
-    if (fault !== undefined) throw await this.#rollBack(undefined)
+    if (this.#faults().length > 0) throw await this.#rollBack({ kind: 'fault' })
     const plan = await this.#settle()
     this.#plan = plan
     const id = await this.#commit(plan)
@@ -126,7 +135,8 @@ export class Run {
     }))
     const settled = settle(joined, this.#options.decider)
     if ('plan' in settled) return settled.plan
-    throw await this.#rollBack(cannotPrepare(settled.refused, this.#options.decider))
+    const error = cannotPrepare(settled.refused, this.#options.decider)
+    throw await this.#rollBack({ kind: 'thrown', error })
   }
 
   async #commit(plan: Plan): Promise<string> {
@@ -145,18 +155,25 @@ export class Run {
       )
     }
     if (plan.protocol === 'one-phase') {
-      const running = commitOnePhase(plan, commitment)
+      const running = this.#watched(commitOnePhase(plan, commitment))
       afterwards(running.finished)
       const error = onePhaseError(await running.told, { transactionId: txid, isRetryable })
       if (error !== undefined) throw error
       return txid
     }
     const id = await this.#register(plan)
-    const running = commitTwoPhase(plan, id, this.#options.resolveWhen, commitment)
+    const running = this.#watched(commitTwoPhase(plan, id, this.#options.resolveWhen, commitment))
     afterwards(running.finished)
     const error = twoPhaseError(await running.told, id, isRetryable)
     if (error !== undefined) throw error
     return formatTransactionId(id)
+  }
+
+  /** From here on the machine is told of a late use; of one that came before, it is told now. */
+  #watched<State>(running: Running<State>): Running<State> {
+    this.#running = running
+    if (this.#late !== undefined) running.object(this.#late, ended(this.#late))
+    return running
   }
 
   /** Fixes the register: everything that must be true of the databases before the first mark. */
@@ -175,45 +192,70 @@ export class Run {
       const epoch = await unlessAborted(over, this.#participant(plan.decider).currentEpoch())
       return { app: this.#setting.app, register: plan.decider, epoch, txid }
     } catch (error) {
-      throw await this.#rollBack(error)
+      throw await this.#rollBack({ kind: 'thrown', error })
     }
   }
 
-  /** Waits for every join and every statement that was begun, and for those begun meanwhile. */
-  async #drain(): Promise<void> {
-    for (let before = -1; before !== this.#joinings.size;) {
-      before = this.#joinings.size
+  /**
+   * Waits for every join and every statement that was begun, and for those begun meanwhile; then
+   * ends the user's part. The last look and the sealing are one step, so that nothing can be begun
+   * between them and belong to neither side.
+   */
+  async #drainAndSeal(): Promise<void> {
+    for (;;) {
       await Promise.allSettled([...this.#joinings.values()].map((joining) => joining.branch))
       await Promise.all(this.#branches().map((branch) => branch.drain()))
+      const joinings = [...this.#joinings.values()]
+      const isQuiet = joinings.every((joining) => joining.joined?.isQuiet() ?? joining.failed)
+      if (!isQuiet) continue
+      this.#seal()
+      return
     }
   }
 
   #seal(): void {
     this.#stage = 'settled'
-    for (const branch of this.#branches()) branch.seal()
+    for (const branch of this.#branches()) {
+      branch.seal(() => {
+        this.#objection(branch.name)
+      })
+    }
+  }
+
+  /** Some of the work came too late to be in the transaction: without it, nothing may commit. */
+  #objection(name: string): void {
+    this.#late ??= name
+    this.#running?.object(name, ended(name))
   }
 
   /**
    * Ends everything before anything was marked, and says what to throw.
    *
-   * @returns the error as it is; or an AssentError when a branch got out of hand, or time was up
+   * @returns the error as it is; or an AssentError when a branch got out of hand
    */
-  async #rollBack(error: unknown): Promise<unknown> {
-    const isOver = this.#options.over.aborted
+  async #rollBack(
+    because: { readonly kind: 'thrown'; readonly error: unknown } | { readonly kind: 'fault' },
+  ): Promise<unknown> {
+    const { over } = this.#options
+    if (over.aborted) this.#cutAll()
+    else await unlessAborted(over, this.#drainAndSeal()).catch(() => undefined)
     this.#seal()
-    if (isOver) for (const branch of this.#branches()) branch.cut()
-    else await unlessAborted(this.#options.over, this.#drain()).catch(() => undefined)
     const faults = this.#faults()
     for (const joining of this.#joinings.values()) void endLateJoin(joining)
     const ending = Promise.all(this.#branches().map((branch) => branch.end('abort', undefined)))
-    await unlessAborted(this.#options.over, ending).catch(() => {
-      for (const branch of this.#branches()) branch.cut()
+    await unlessAborted(over, ending).catch(() => {
+      this.#cutAll()
     })
+    const thrown = because.kind === 'thrown' ? because.error : undefined
     const escaped = faults.find((fault) => fault.outcome === 'unknown')
-    if (escaped !== undefined) return this.#faultError(escaped, error)
-    if (error !== undefined) return error
+    if (escaped !== undefined) return this.#faultError(escaped, thrown)
     const [fault] = faults
-    return fault === undefined ? new Error('nothing was wrong') : this.#faultError(fault, error)
+    if (because.kind === 'thrown' || fault === undefined) return thrown
+    return this.#faultError(fault, undefined)
+  }
+
+  #cutAll(): void {
+    for (const branch of this.#branches()) branch.cut()
   }
 
   #faultError(fault: BranchFault, error: unknown): AssentError {
@@ -251,13 +293,14 @@ async function endLateJoin(joining: Joining): Promise<void> {
   if (joining.joined !== undefined) return
   try {
     const branch = await joining.branch
-    branch.seal()
+    branch.seal(() => undefined)
     await branch.end('abort', undefined)
   } catch {
     // It never joined.
   }
 }
 
+/** As the statement's own error; what became of the transaction, its promise tells. */
 function ended(name: string): AssentError {
   return new AssentError({
     code: 'ASSENT_BRANCH_ENDED',

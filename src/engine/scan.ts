@@ -7,6 +7,8 @@
  * process that is killed or stopped is not missed. While something is in doubt, this process
  * looks at just that more often, with growing waits; and what it finds left behind in one database
  * makes it look at the others at once, since a process that died has mostly left more than one.
+ * A register that is silent delays only its own branches: rounds run beside the scans, and a few
+ * at a time for each register.
  * Never: uses a branch's age for safety. A young one is left for a moment out of courtesy, since
  * its own process is most likely about to end it.
  */
@@ -18,24 +20,26 @@ import { doubtOf, inDoubtOf } from './recover.ts'
 import type { Recovery, RecoverySetting } from './recover.ts'
 import type { InDoubt, InDoubtReason } from './reports.ts'
 
-/** How soon a branch that stayed in doubt is looked at again: doubling, and never slower than scans. */
+/** How soon a branch that stayed in doubt is looked at again; it doubles up to five scans. */
 const FIRST_LOOK_MS = 100
 
 interface Seen {
   readonly doubt: InDoubt
-  looks: number
-  nextLookAt: number
+  readonly looks: number
+  /** `Infinity` while a round is under way, and for what is left alone. */
+  readonly nextLookAt: number
 }
 
 export class Scan {
   readonly #setting: RecoverySetting
   readonly #recovery: Recovery
   readonly #app: string
-  /** What is in doubt at each participant, from the last scan. */
+  /** What is in doubt at each participant, by gid, as of the last look. */
   readonly #seen = new Map<string, Map<string, Seen>>()
   readonly #reported = new Set<string>()
-  /** Ends the pause before a participant's next scan. */
-  readonly #wakers = new Map<string, AbortController>()
+  /** Rounds under way, by register. */
+  readonly #rounds = new Map<string, number>()
+  readonly #pauses = new Map<string, Pause>()
 
   constructor(app: string, setting: RecoverySetting, recovery: Recovery) {
     this.#app = app
@@ -46,28 +50,43 @@ export class Scan {
   /** Scans one participant until the signal. Never rejects. */
   async loop(participant: Participant): Promise<void> {
     const { world, signal } = this.#setting
-    let processes = 1
+    const pause = new Pause()
+    this.#pauses.set(participant.name, pause)
     // The first look comes soon: a process is often started to replace one that died.
     let pauseMs = LIMITS.scanMs * 0.5 * world.random()
-    while (!isOver(signal)) {
-      await this.#restUntilDue(participant, pauseMs)
-      if (isOver(signal)) return
+    for (;;) {
+      const until = world.now() + pauseMs
+      await pause.rest(() => Math.min(until, this.#nextLookAt(participant)), world, signal)
+      if (signal.aborted) return
       try {
-        processes = (await this.#look(participant, 'due')).processes
+        const { processes } = await this.#look(participant)
+        // Uniform around the mean: processes that started together drift apart.
+        pauseMs = LIMITS.scanMs * processes * (0.5 + world.random())
       } catch (error) {
         if (isOver(signal)) return
         this.#setting.report({ type: 'scan-failed', participant: participant.name, error })
+        // What was due can't be looked at: wait for the database, not for the branch.
+        this.#seen.delete(participant.name)
+        pauseMs = LIMITS.scanMs * (0.5 + world.random())
       }
-      // Uniform around the mean: processes that started together drift apart.
-      pauseMs = LIMITS.scanMs * processes * (0.5 + world.random())
     }
   }
 
   /** Recovers everything at a participant now. Returns what stays. @throws when it can't be listed */
   async pass(participant: Participant): Promise<readonly InDoubt[]> {
-    // Its own look: the loop may look meanwhile, and leave young branches for later.
-    const { seen } = await this.#look(participant, 'all')
-    return [...seen.values()].map(({ doubt }) => doubt)
+    const { branches } = await participant.listPrepared()
+    const left: InDoubt[] = []
+    await inParallel(LIMITS.recoveriesAtOnce, branches, async (branch) => {
+      const judged = this.#judge(participant, branch)
+      if (judged === undefined) return
+      if (judged.kind === 'alone') {
+        left.push(judged.doubt)
+        return
+      }
+      const reason = doubtOf(await this.#round(participant, judged.gid))
+      if (reason !== undefined) left.push(this.#doubt(participant, judged.gid, branch, reason))
+    })
+    return left
   }
 
   /** Lists without recovering: with the reason of the last look, if there was one. */
@@ -75,143 +94,179 @@ export class Scan {
     const { branches } = await participant.listPrepared()
     const seen = this.#seenAt(participant)
     return branches.flatMap((branch) => {
-      const doubt = seen.get(branch.gid)?.doubt ?? this.#unseen(participant, branch)
-      return doubt === undefined ? [] : [{ ...doubt, ageMs: branch.ageMs }]
+      const judged = this.#judge(participant, branch)
+      if (judged === undefined) return []
+      if (judged.kind === 'alone') return [judged.doubt]
+      const reason = seen.get(branch.gid)?.doubt.reason ?? 'not-asked-yet'
+      return [this.#doubt(participant, judged.gid, branch, reason)]
     })
   }
 
-  #unseen(participant: Participant, branch: PreparedBranch): InDoubt | undefined {
-    const reading = readGid(branch.gid, this.#app)
-    if (reading.kind === 'stranger') return undefined
-    if (reading.kind === 'ours') {
-      return inDoubtOf(participant.name, reading.gid, branch.ageMs, 'not-asked-yet')
-    }
-    return this.#stranger(participant, branch, reading.kind)
-  }
-
-  #stranger(
-    participant: Participant,
-    branch: PreparedBranch,
-    reason: 'other-app' | 'unreadable',
-  ): InDoubt {
-    const { gid, ageMs } = branch
-    const names = { transactionId: undefined, register: undefined }
-    return { participant: participant.name, gid, ageMs, reason, ...names }
-  }
-
-  async #restUntilDue(participant: Participant, pauseMs: number): Promise<void> {
-    const { world, signal } = this.#setting
-    const now = world.now()
-    const looks = [...this.#seenAt(participant).values()].map((seen) => seen.nextLookAt - now)
-    const waker = new AbortController()
-    this.#wakers.set(participant.name, waker)
-    const wakeOrEnd = AbortSignal.any([waker.signal, signal])
-    await world.rest(Math.max(0, Math.min(pauseMs, ...looks)), wakeOrEnd)
-  }
-
-  /** Lists, and recovers what is due. Says how many processes scan this database. */
-  async #look(
-    participant: Participant,
-    which: 'due' | 'all',
-  ): Promise<{ readonly processes: number; readonly seen: ReadonlyMap<string, Seen> }> {
+  /** Lists, and begins rounds for what is due. Says how many processes scan this database. */
+  async #look(participant: Participant): Promise<{ readonly processes: number }> {
     const { branches, processes } = await participant.listPrepared()
     const before = this.#seenAt(participant)
-    const now = new Map<string, Seen>()
-    this.#seen.set(participant.name, now)
-    this.#forgetReports(participant, new Set(branches.map((branch) => branch.gid)))
-    await inParallel(LIMITS.recoveriesAtOnce, branches, async (branch) => {
-      const seen = await this.#judge(participant, branch, before.get(branch.gid), which)
-      if (seen !== undefined) now.set(branch.gid, seen)
-    })
-    return { processes, seen: now }
+    const listed = new Map<string, Seen>()
+    this.#seen.set(participant.name, listed)
+    for (const branch of branches) {
+      const seen = this.#consider(participant, branch, before.get(branch.gid))
+      if (seen !== undefined) listed.set(branch.gid, seen)
+    }
+    this.#forgetReports(participant, listed)
+    return { processes }
   }
 
-  async #judge(
+  #consider(
     participant: Participant,
     branch: PreparedBranch,
     before: Seen | undefined,
-    which: 'due' | 'all',
-  ): Promise<Seen | undefined> {
+  ): Seen | undefined {
+    const judged = this.#judge(participant, branch)
+    if (judged === undefined) return undefined
+    const { world } = this.#setting
+    if (judged.kind === 'alone') {
+      this.#reportOnce(judged.doubt)
+      return { doubt: judged.doubt, looks: 0, nextLookAt: Infinity }
+    }
+    const { gid } = judged
+    if (before !== undefined && world.now() < before.nextLookAt) return before
+    const looks = before?.looks ?? 0
+    const doubt = this.#doubt(participant, gid, branch, before?.doubt.reason ?? 'not-asked-yet')
+    const isYoung = looks === 0 && branch.ageMs < LIMITS.courtesyMs
+    const isFull = (this.#rounds.get(gid.register) ?? 0) >= LIMITS.roundsAtOnce
+    if (isYoung || isFull) {
+      return { doubt, looks, nextLookAt: world.now() + LIMITS.courtesyMs }
+    }
+    void this.#roundBeside(participant, branch, gid, looks + 1)
+    return { doubt, looks: looks + 1, nextLookAt: Infinity }
+  }
+
+  /** A round that the scan does not wait for. */
+  async #roundBeside(
+    participant: Participant,
+    branch: PreparedBranch,
+    gid: Gid,
+    looks: number,
+  ): Promise<void> {
+    const reason = doubtOf(await this.#round(participant, gid))
+    const listed = this.#seen.get(participant.name)
+    if (listed?.has(branch.gid) !== true) return
+    if (reason === undefined) {
+      listed.delete(branch.gid)
+      return
+    }
+    const waitMs = Math.min(LIMITS.scanMs * 5, FIRST_LOOK_MS * 2 ** Math.min(looks - 1, 10))
+    const doubt = this.#doubt(participant, gid, branch, reason)
+    if (reason === 'held') this.#reportOnce(doubt)
+    listed.set(branch.gid, { doubt, looks, nextLookAt: this.#setting.world.now() + waitMs })
+    this.#pauses.get(participant.name)?.reconsider()
+  }
+
+  async #round(participant: Participant, gid: Gid): Promise<recovery.Verdict> {
+    const running = this.#rounds.get(gid.register) ?? 0
+    this.#rounds.set(gid.register, running + 1)
+    try {
+      const verdict = await this.#recovery.round(participant, gid)
+      if (verdict === 'committed' || verdict === 'rolled-back') this.#wakeOthers(participant)
+      return verdict
+    } finally {
+      this.#rounds.set(gid.register, (this.#rounds.get(gid.register) ?? 1) - 1)
+    }
+  }
+
+  /** Whose a listed branch is; undefined for what is no business of Assent's. */
+  #judge(
+    participant: Participant,
+    branch: PreparedBranch,
+  ):
+    | { readonly kind: 'ours'; readonly gid: Gid }
+    | { readonly kind: 'alone'; readonly doubt: InDoubt }
+    | undefined {
     const reading = readGid(branch.gid, this.#app)
     if (reading.kind === 'stranger') return undefined
     if (reading.kind !== 'ours') {
-      return this.#leave(this.#stranger(participant, branch, reading.kind))
+      const { gid, ageMs } = branch
+      const names = { transactionId: undefined, register: undefined }
+      const doubt = { participant: participant.name, gid, ageMs, reason: reading.kind, ...names }
+      return { kind: 'alone', doubt }
     }
     const { gid } = reading
-    const alone = this.#whyAlone(branch, gid)
-    if (alone !== undefined) {
-      return this.#leave(inDoubtOf(participant.name, gid, branch.ageMs, alone))
-    }
-    const isYoung = before === undefined && branch.ageMs < LIMITS.courtesyMs
-    const isDue = before === undefined || this.#setting.world.now() >= before.nextLookAt
-    if (which === 'due' && isYoung) return this.#later(participant, branch, gid, 'not-asked-yet', 0)
-    if (which === 'due' && !isDue) return before
-    const verdict = await this.#recovery.round(participant, gid)
-    if (verdict === 'committed' || verdict === 'rolled-back') this.#wakeOthers(participant)
-    return this.#after(verdict, participant, branch, gid, (before?.looks ?? 0) + 1)
+    const isConfigured = this.#setting.participants.has(gid.register)
+    if (branch.mayEnd && isConfigured) return { kind: 'ours', gid }
+    const reason = branch.mayEnd ? 'register-not-configured' : 'not-owner'
+    return { kind: 'alone', doubt: this.#doubt(participant, gid, branch, reason) }
   }
 
-  /** Why this process must leave a branch alone, if it must. */
-  #whyAlone(branch: PreparedBranch, gid: Gid): InDoubtReason | undefined {
-    if (!branch.mayEnd) return 'not-owner'
-    return this.#setting.participants.has(gid.register) ? undefined : 'register-not-configured'
+  #doubt(
+    participant: Participant,
+    gid: Gid,
+    branch: PreparedBranch,
+    reason: InDoubtReason,
+  ): InDoubt {
+    return inDoubtOf(participant.name, gid, branch.ageMs, reason)
+  }
+
+  #nextLookAt(participant: Participant): number {
+    return Math.min(...[...this.#seenAt(participant).values()].map((seen) => seen.nextLookAt))
   }
 
   #wakeOthers(participant: Participant): void {
-    for (const [name, waker] of this.#wakers) if (name !== participant.name) waker.abort()
+    for (const [name, pause] of this.#pauses) if (name !== participant.name) pause.end()
   }
 
-  #after(
-    verdict: recovery.Verdict,
-    participant: Participant,
-    branch: PreparedBranch,
-    gid: Gid,
-    looks: number,
-  ): Seen | undefined {
-    const reason = doubtOf(verdict)
-    if (reason === undefined) return undefined
-    return this.#later(participant, branch, gid, reason, looks)
-  }
-
-  #later(
-    participant: Participant,
-    branch: PreparedBranch,
-    gid: Gid,
-    reason: InDoubtReason,
-    looks: number,
-  ): Seen {
-    const waitMs =
-      looks === 0
-        ? LIMITS.courtesyMs
-        : Math.min(LIMITS.scanMs * 5, FIRST_LOOK_MS * 2 ** Math.min(looks - 1, 10))
-    const doubt = inDoubtOf(participant.name, gid, branch.ageMs, reason)
-    if (reason === 'held') this.#reportOnce(doubt)
-    return { doubt, looks, nextLookAt: this.#setting.world.now() + waitMs }
-  }
-
-  /** Not ours to end: left alone, and reported once. */
-  #leave(doubt: InDoubt): Seen {
-    this.#reportOnce(doubt)
-    return { doubt, looks: 0, nextLookAt: Number.POSITIVE_INFINITY }
-  }
-
-  /** What is gone may be reported anew if it comes back; and the set stays as small as the list. */
-  #forgetReports(participant: Participant, listed: ReadonlySet<string>): void {
-    for (const key of this.#reported) {
-      const [name, gid = ''] = key.split(' ')
-      if (name === participant.name && !listed.has(gid)) this.#reported.delete(key)
-    }
-  }
-
+  /** Other apps end theirs within moments: only what stays is worth a word. */
   #reportOnce(inDoubt: InDoubt): void {
+    if (inDoubt.ageMs < LIMITS.reportAfterMs && inDoubt.reason !== 'held') return
     const key = `${inDoubt.participant} ${inDoubt.gid} ${inDoubt.reason}`
     if (this.#reported.has(key)) return
     this.#reported.add(key)
     this.#setting.report({ type: 'in-doubt', inDoubt })
   }
 
+  /** What is gone may be reported anew if it comes back; and the set stays as small as the list. */
+  #forgetReports(participant: Participant, listed: ReadonlyMap<string, Seen>): void {
+    for (const key of this.#reported) {
+      const [name, gid = ''] = key.split(' ')
+      if (name === participant.name && !listed.has(gid)) this.#reported.delete(key)
+    }
+  }
+
   #seenAt(participant: Participant): ReadonlyMap<string, Seen> {
     return this.#seen.get(participant.name) ?? new Map<string, Seen>()
+  }
+}
+
+/** The pause before a scan: until a moment that may change, or until somebody ends it. */
+class Pause {
+  #changed = new AbortController()
+  #state: 'resting' | 'ended' = 'resting'
+
+  async rest(
+    until: () => number,
+    world: RecoverySetting['world'],
+    signal: AbortSignal,
+  ): Promise<void> {
+    this.#state = 'resting'
+    while (!signal.aborted && this.#isResting()) {
+      const leftMs = until() - world.now()
+      if (leftMs <= 0) return
+      this.#changed = new AbortController()
+      await world.rest(leftMs, AbortSignal.any([this.#changed.signal, signal]))
+    }
+  }
+
+  /** The moment may have changed. */
+  reconsider(): void {
+    this.#changed.abort()
+  }
+
+  end(): void {
+    this.#state = 'ended'
+    this.#changed.abort()
+  }
+
+  #isResting(): boolean {
+    return this.#state === 'resting'
   }
 }
 

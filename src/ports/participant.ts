@@ -93,8 +93,10 @@ export interface Branch {
   readonly canPrepare: boolean
   /** Waits until every statement that was begun has been answered. Never rejects. */
   drain(): Promise<void>
-  /** Refuses every later use of the handle. */
-  seal(): void
+  /** Whether every statement that was begun has been answered, right now. */
+  isQuiet(): boolean
+  /** Refuses every later use of the handle, and tells of each. */
+  seal(onLateUse?: () => void): void
   /**
    * Why the branch can't be committed, although the user's function returned: a swallowed error, a
    * COMMIT by the user, a lost connection. `undefined` when nothing is known against it.
@@ -113,7 +115,10 @@ export interface Branch {
   end(decision: 'commit' | 'abort', gid: Gid | undefined): Promise<EndAnswer>
   /** Gives the connection up as it is: somebody else ends the branch. Idempotent. */
   leave(): void
-  /** Cuts the connection, so that what is unanswered becomes `unknown` now. */
+  /**
+   * Cuts the connection, so that what is unanswered becomes `unknown` now. Touches nothing once the
+   * connection was given up.
+   */
   cut(): void
 }
 

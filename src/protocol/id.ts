@@ -110,10 +110,16 @@ export function checkName(kind: 'app' | 'participant', name: string): void {
     code: 'ASSENT_NAME',
     outcome: 'aborted',
     message:
-      `The ${kind} name ${JSON.stringify(name)} can't be part of a transaction's id. ` +
+      `The ${kind} name ${shown(name)} can't be part of a transaction's id. ` +
       `Expected one or more of A-Z a-z 0-9 _ -, and no name that JavaScript objects have ` +
       `(constructor, then, …). Choose another name.`,
   })
+}
+
+/** A connection string in the place of a name must not end up in a log. */
+function shown(name: string): string {
+  const isHarmless = name.length <= 40 && !/[:/@]/.test(name)
+  return isHarmless ? JSON.stringify(name) : `of ${name.length} characters`
 }
 
 /**
@@ -122,8 +128,7 @@ export function checkName(kind: 'app' | 'participant', name: string): void {
  * @throws AssentError `ASSENT_NAME`
  */
 export function checkNamesFit(app: string, participants: readonly string[]): void {
-  const [first, second] = [...participants].sort((a, b) => b.length - a.length)
-  if (first === undefined || second === undefined) return
+  const [first = '', second = first] = [...participants].sort((a, b) => b.length - a.length)
   const length = formatGid({
     app,
     register: first,

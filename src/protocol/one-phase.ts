@@ -33,6 +33,8 @@ export type OnePhaseEvent =
   | { readonly type: 'reader-committed'; readonly branch: string; readonly answer: Answer }
   | { readonly type: 'committed'; readonly answer: Answer }
   | { readonly type: 'ended'; readonly branch: string; readonly answer: EndAnswer }
+  /** A handle was used after the work had ended: some of the work is missing. */
+  | { readonly type: 'objected'; readonly branch: string; readonly cause: unknown }
   | { readonly type: 'over'; readonly cause: unknown }
 
 export type OnePhaseEffect =
@@ -88,6 +90,12 @@ function learn(state: OnePhaseState, event: OnePhaseEvent): OnePhaseState {
     case 'ended':
       // A rollback without an answer: the connection is gone, and the server rolls back by itself.
       return end(state, event.branch)
+    case 'objected': {
+      const objected = abandon(state)
+      // Too late once COMMIT was sent.
+      if (objected === state) return state
+      return doubt(objected, event.branch, { answer: 'no', cause: event.cause })
+    }
     case 'over':
       return abandon({
         ...state,
@@ -110,7 +118,7 @@ function doubt(state: OnePhaseState, branch: string, answer: Answer): OnePhaseSt
 }
 
 function abandon(state: OnePhaseState): OnePhaseState {
-  const isOpen = state.commit === 'unsent' || state.commit === 'none'
+  const isOpen = state.commit === 'unsent' || (state.commit === 'none' && state.told === 'nothing')
   return isOpen ? { ...state, intent: 'abandoned' } : state
 }
 

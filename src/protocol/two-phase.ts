@@ -78,6 +78,8 @@ export type TwoPhaseEvent =
   | { readonly type: 'ended'; readonly branch: string; readonly answer: EndAnswer }
   /** Recovery, in this process, ended a branch that was handed over to it. */
   | { readonly type: 'recovered'; readonly branch: string; readonly result: 'done' | 'lost' }
+  /** A handle was used after the work had ended: some of the work is missing. */
+  | { readonly type: 'objected'; readonly branch: string; readonly cause: unknown }
   /** The caller's time ran out or its signal was aborted. */
   | { readonly type: 'over'; readonly cause: unknown }
 
@@ -150,6 +152,10 @@ function learn(state: TwoPhaseState, event: TwoPhaseEvent): TwoPhaseState {
       const end = event.result
       return { ...state, ends: { ...state.ends, [event.branch]: end } }
     }
+    case 'objected':
+      // Too late once COMMIT was sent.
+      if (state.decision !== 'open') return state
+      return doubt(state, event.branch, { answer: 'no', cause: event.cause })
     case 'over':
       return abandon({
         ...state,

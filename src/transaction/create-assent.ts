@@ -10,7 +10,7 @@ import type { Participant, ParticipantDefinition, World } from '../ports/index.t
 import { LIMITS, Recovery, Scan, Warmth, unlessAborted, warnOf } from '../engine/index.ts'
 import type { InDoubt, RecoverySetting, Report } from '../engine/index.ts'
 import { nodeWorld } from '../platform/node-world.ts'
-import { checkOptions, quote, wrong } from './options.ts'
+import { checkOptions, quote, typeOf, wrong } from './options.ts'
 import type { TransactionDefaults, TransactionOptions } from './options.ts'
 import { outcomeOf } from './outcome.ts'
 import type { OutcomeAnswer, OutcomeOptions } from './outcome.ts'
@@ -160,7 +160,7 @@ class AssentObject<D extends Definitions> implements Assent<D> {
   ): Promise<T> {
     this.#refuseWhenClosed()
     if (typeof work !== 'function') {
-      throw wrong(`transaction() ${quote(work)}`, 'a function as first argument')
+      throw wrong(`transaction() ${typeOf(work)}`, 'a function as first argument')
     }
     const checked = checkOptions(this.#defaults, options, [...this.#participants.keys()])
     return this.#whileOpen(() => runTransaction(this.#setting, checked, work))
@@ -281,7 +281,7 @@ function openParticipants(
 function checkSetting(setting: AssentSetting<Definitions>): void {
   const given: unknown = setting
   if (typeof given !== 'object' || given === null) {
-    throw wrong(`createAssent() ${quote(given)}`, 'an object with `app` and `participants`')
+    throw wrong(`createAssent() ${typeOf(given)}`, 'an object with `app` and `participants`')
   }
   for (const name of Object.keys(given)) {
     if (!SETTINGS.includes(name)) {
@@ -289,9 +289,9 @@ function checkSetting(setting: AssentSetting<Definitions>): void {
     }
   }
   const { app, participants } = given as Partial<Record<string, unknown>>
-  if (typeof app !== 'string') throw wrong(`app ${quote(app)}`, 'a name')
+  if (typeof app !== 'string') throw wrong(`app ${typeOf(app)}`, 'a name')
   if (typeof participants !== 'object' || participants === null) {
-    throw wrong(`participants ${quote(participants)}`, 'an object of participants by name')
+    throw wrong(`participants ${typeOf(participants)}`, 'an object of participants by name')
   }
   for (const [name, definition] of Object.entries(participants)) {
     if (
@@ -299,7 +299,7 @@ function checkSetting(setting: AssentSetting<Definitions>): void {
     ) {
       continue
     }
-    throw wrong(`participant ${name} ${quote(definition)}`, 'what pg(pool) returns')
+    throw wrong(`participant ${name} ${typeOf(definition)}`, 'what pg(pool) returns')
   }
 }
 

@@ -161,10 +161,18 @@ export function wrong(given: string, expected: string): AssentError {
   })
 }
 
+/** Shows a value that can't be a secret; of anything but a short text, only its type. */
 export function quote(value: unknown): string {
-  return typeof value === 'string'
-    ? JSON.stringify(value)
-    : `of type ${typeof value} (${String(value)})`
+  if (typeof value === 'string') {
+    return value.length <= 100 ? JSON.stringify(value) : `a text of ${value.length} characters`
+  }
+  const isPlain = ['number', 'boolean', 'bigint'].includes(typeof value)
+  return isPlain ? String(value) : typeOf(value)
+}
+
+/** Tells only what kind of thing was given: where a connection string could stand by mistake. */
+export function typeOf(value: unknown): string {
+  return value === null ? 'null' : `of type ${typeof value}`
 }
 
 function withoutUndefined<T extends object>(options: T): T {

@@ -7,8 +7,8 @@
 import { AssentError, conclude, assertNever, parseTransactionId } from '../protocol/index.ts'
 import type { TransactionId } from '../protocol/index.ts'
 import type { Participant, World } from '../ports/index.ts'
-import { LIMITS, backoffMs } from '../engine/index.ts'
-import { between } from './options.ts'
+import { LIMITS, backoffMs, unlessAborted } from '../engine/index.ts'
+import { between, quote } from './options.ts'
 
 /** What became of a transaction. */
 export type OutcomeAnswer =
@@ -48,13 +48,36 @@ export async function outcomeOf(
   const waitMs = options.waitMs ?? 0
   between('waitMs', waitMs, 0, LIMITS.longestTimeoutMs)
   const until = world.now() + waitMs
-  for (let attempt = 1; ; attempt += 1) {
-    const answer = await askOnce(id, app, participants)
-    const mayChange =
-      answer.outcome === 'unknown' && ['running', 'unreachable'].includes(answer.reason)
-    const leftMs = until - world.now()
-    if (!mayChange || leftMs <= 0 || options.signal?.aborted === true) return answer
-    await world.sleep(Math.min(leftMs, backoffMs(BACKOFF, attempt, world)), options.signal)
+  const bound = new AbortController()
+  const over = AbortSignal.any([bound.signal, ...(options.signal ? [options.signal] : [])])
+  const answered = new AbortController()
+  void world.sleep(Math.max(waitMs, LIMITS.outcomeMs), answered.signal).then(() => {
+    bound.abort()
+  })
+  try {
+    for (let attempt = 1; ; attempt += 1) {
+      const answer = await unlessOver(over, askOnce(id, app, participants))
+      const mayChange =
+        answer.outcome === 'unknown' && ['running', 'unreachable'].includes(answer.reason)
+      const leftMs = until - world.now()
+      if (!mayChange || leftMs <= 0 || over.aborted) return answer
+      await world.sleep(Math.min(leftMs, backoffMs(BACKOFF, attempt, world)), over)
+    }
+  } finally {
+    answered.abort()
+  }
+}
+
+/** A register that does not answer within the time can't be asked, for all that we know. */
+async function unlessOver(
+  over: AbortSignal,
+  asking: Promise<OutcomeAnswer>,
+): Promise<OutcomeAnswer> {
+  try {
+    return await unlessAborted(over, asking)
+  } catch (error) {
+    if (!over.aborted || error instanceof AssentError) throw error
+    return { outcome: 'unknown', reason: 'unreachable' }
   }
 }
 
@@ -63,7 +86,8 @@ async function askOnce(
   app: string,
   participants: ReadonlyMap<string, Participant>,
 ): Promise<OutcomeAnswer> {
-  const reading = parseTransactionId(id)
+  const given: unknown = id
+  const reading = parseTransactionId(typeof given === 'string' ? given : '')
   switch (reading.kind) {
     case 'bare':
       return lookUpEverywhere(reading.txid, participants)
@@ -74,7 +98,7 @@ async function askOnce(
         code: 'ASSENT_ID',
         outcome: 'unknown',
         message:
-          `${JSON.stringify(id.slice(0, 80))} is no transaction id. Expected error.transactionId ` +
+          `${quote(given).slice(0, 80)} is no transaction id. Expected error.transactionId ` +
           `(A1.<app>.<register>.<epoch>.<txid>) or tx.id (20 characters).`,
       })
     default:

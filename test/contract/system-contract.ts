@@ -248,6 +248,30 @@ export function describeSystem(system: System): void {
       await holder.end('abort', undefined)
     })
 
+    test('that was given up is not touched by a late cut', async () => {
+      const of = await open()
+      const branch = await joined(of)
+      branch.seal()
+      await branch.end('abort', undefined)
+      const next = await joined(of)
+      branch.cut()
+      branch.leave()
+      next.seal()
+      expect(await next.commit()).toEqual({ answer: 'yes' })
+      expect(await of.database.rows()).toBe(1)
+    })
+
+    test('tells of each use that comes too late', async () => {
+      const of = await open()
+      const branch = await joined(of)
+      let late = 0
+      expect(branch.isQuiet()).toBe(true)
+      branch.seal(() => (late += 1))
+      await of.database.write(branch).catch(() => undefined)
+      expect(late).toBe(1)
+      await branch.end('abort', undefined)
+    })
+
     test('refuses its handle once it is sealed', async () => {
       const of = await open()
       const branch = await joined(of)

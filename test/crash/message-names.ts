@@ -42,10 +42,11 @@ export class MessageNames {
   #kindOf(participant: string, { statements }: FrontendMessage): Kind {
     const all = statements.map(({ sql }) => sql).join(';\n')
     const first = statements[0]?.sql ?? ''
+    const last = statements.at(-1)?.sql ?? ''
     if (statements.length === 0) return 'drain'
     if (/^COMMIT PREPARED /.test(first)) return 'apply'
     if (/^ROLLBACK/.test(first)) return 'undo'
-    if (/^COMMIT/.test(first)) {
+    if (last === 'COMMIT' && !/^BEGIN/.test(first)) {
       if (this.#counts.has(`${participant} claim`)) return 'decide'
       return this.#counts.has(`${participant} ask`) ? 'obey' : 'commit'
     }

@@ -75,6 +75,27 @@ describe('createAssent refuses', () => {
     expect(error.message).toMatch(/at most 64.*may have 29 characters; they have 37/)
   })
 
+  test('an app too long for an id, even with one participant', () => {
+    const setting = { app: 'a'.repeat(40), participants: { orders: participant(idlePool()) } }
+    expect(thrown(() => createAssent(setting)).code).toBe('ASSENT_NAME')
+  })
+
+  test('a connection string in any wrong place, without repeating its password', () => {
+    const url = `postgres://user:${SECRET}@host/db`
+    const pool = participant(idlePool())
+    for (const setting of [
+      url,
+      { app: url, participants: { orders: pool } },
+      { app: 'shop', participants: url },
+      { app: 'shop', participants: { orders: url } },
+      { app: 'shop', participants: { [url]: pool } },
+      Object.create(null) as object,
+    ]) {
+      expect(thrown(() => createAssent(setting as never)).message).not.toContain(SECRET)
+    }
+    expect(thrown(() => participant(url as never)).message).not.toContain(SECRET)
+  })
+
   test('the same pool twice', () => {
     const pool = idlePool()
     const error = thrown(() =>
@@ -222,7 +243,9 @@ describe('transaction control inside a branch', () => {
     const { assent, orders, stock } = await openShop()
     const work = assent.transaction(async (db) => {
       await db.orders.query('insert into t values (1)')
+      // A ROLLBACK TO that failed leaves the guard one tag short of what it expects.
       await db.stock.query('savepoint a')
+      await rejection(db.stock.query('rollback to b'))
       await db.stock.query('rollback to a')
       await db.stock.query('insert into t values (1)')
       await db.stock.query('set standard_conforming_strings = off')
@@ -383,9 +406,12 @@ describe('Assent’s tables', () => {
     const shop = await openShop()
     await writeBoth(shop)
     await shop.stock.sql('drop schema assent cascade')
-    const error = await refusal(writeBoth(shop), 'ASSENT_REFUSED')
-    expect(error.message).toMatch(/stock refused: relation "assent.mark" does not exist/)
+    const error = await refusal(writeBoth(shop), 'ASSENT_SCHEMA_MISSING')
+    expect(error).toMatchObject({ retryable: true })
+    expect(error.message).toMatch(/tables in stock are gone.*checks them anew/)
     expect([await shop.orders.count(), await shop.stock.count()]).toEqual([1, 1])
+    await writeBoth(shop)
+    expect([await shop.orders.count(), await shop.stock.count()]).toEqual([2, 2])
   })
 
   test('can’t be created by this role: the error has the SQL; once created, it may use them', async () => {

@@ -85,3 +85,54 @@ test('statements keep the order in which they were called, also before the join 
   })
   expect(order.map((row) => row.n)).toEqual([1, 2, 3, 4])
 })
+
+test('notices reach the client’s listeners, and leave none behind', async () => {
+  const { assent, orders } = await openShop({}, { orders: { max: 1 } })
+  const notices: unknown[] = []
+  for (let round = 0; round < 3; round += 1) {
+    await assent.transaction(async (db) => {
+      db.orders.client.on('notice', (notice) => notices.push(notice.message))
+      await db.orders.client.query(`do $$ begin raise notice 'round ${round}'; end $$`)
+    })
+  }
+  expect(notices).toEqual(['round 0', 'round 1', 'round 2'])
+  const client = await orders.pool.connect()
+  expect(client.listenerCount('notice')).toBe(0)
+  client.release()
+})
+
+test('works under a tracer that wraps the query’s callback', async () => {
+  const { assent, orders, stock } = await openShop()
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- applied to its client below
+  const { query } = pg.Client.prototype
+  const spans: string[] = []
+  // What tracers do: they look for `callback`, and take anything without one for a promise.
+  pg.Client.prototype.query = function traced(this: pg.Client, ...args: never[]): never {
+    const [config] = args as unknown as [{ callback?: (...all: unknown[]) => void; text?: string }]
+    const given = typeof config === 'object' ? config : {}
+    const result = (query as (...all: never[]) => never).apply(this, args)
+    if (typeof given.callback === 'function') {
+      const { callback } = given
+      given.callback = (...all) => {
+        spans.push(given.text ?? '')
+        callback(...all)
+      }
+    } else {
+      void (result as Promise<unknown>).then(
+        () => undefined,
+        () => undefined,
+      )
+    }
+    return result
+  }
+  try {
+    await assent.transaction(async (db) => {
+      await db.orders.query('insert into t values (1)')
+      await db.stock.query('insert into t values (1)')
+    })
+  } finally {
+    pg.Client.prototype.query = query
+  }
+  expect([await orders.count(), await stock.count()]).toEqual([1, 1])
+  expect(spans).toContain('assent')
+})

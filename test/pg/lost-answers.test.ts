@@ -12,7 +12,7 @@ import type { TestDatabase } from '../support/databases.ts'
 const KINDS = {
   claim: /INSERT INTO "assent"\.mark(?!.*PREPARE TRANSACTION)(?!.*ON CONFLICT)/s,
   vote: /PREPARE TRANSACTION/,
-  decide: /^COMMIT$/,
+  decide: /(^|;)COMMIT$/,
   apply: /^COMMIT PREPARED/,
 } as const
 type Kind = keyof typeof KINDS

@@ -96,7 +96,9 @@ describe('memory', () => {
       .toMatchObject([{ participant: 'stock', reason: 'held', register: 'orders' }])
     expect(await shop.stock.prepared()).toHaveLength(1)
     expect(await shop.assent.outcome(leftover.id)).toEqual({ outcome: 'unknown', reason: 'held' })
-    expect(shop.reports).toMatchObject([{ type: 'in-doubt', inDoubt: { reason: 'held' } }])
+    await expect
+      .poll(() => shop.reports)
+      .toMatchObject([{ type: 'in-doubt', inDoubt: { reason: 'held' } }])
   })
 
   test('a decision that is found is obeyed, whatever was forgotten', async () => {
@@ -191,10 +193,12 @@ describe('strangers', () => {
     const left = await shop.assent.recover()
     expect(Object.fromEntries(left.map((each) => [each.gid, each.reason]))).toEqual(gids)
     expect(await shop.stock.prepared()).toHaveLength(5)
-    const reported = shop.reports.map((report) =>
-      report.type === 'in-doubt' ? report.inDoubt.gid : report.type,
-    )
-    expect(reported.sort()).toEqual(Object.keys(gids).sort())
+    // Reported once they have stayed for some seconds: other apps end theirs within moments.
+    const reported = (): readonly string[] =>
+      shop.reports
+        .map((report) => (report.type === 'in-doubt' ? report.inDoubt.gid : report.type))
+        .sort()
+    await expect.poll(reported, { timeout: 15_000 }).toEqual(Object.keys(gids).sort())
   })
 
   test('a branch that another role owns is left alone, and says so', async () => {
@@ -227,7 +231,9 @@ describe('what can be asked', () => {
       outcome: 'unknown',
       reason: 'not-found',
     })
-    await expect(shop.assent.outcome('nonsense')).rejects.toMatchObject({ code: 'ASSENT_ID' })
+    for (const id of ['nonsense', undefined, 7]) {
+      await expect(shop.assent.outcome(id as string)).rejects.toMatchObject({ code: 'ASSENT_ID' })
+    }
   })
 
   test('an outcome that is still open can be waited for', async () => {
@@ -236,6 +242,17 @@ describe('what can be asked', () => {
     const waiting = shop.assent.outcome(leftover.id, { waitMs: 10_000 })
     expect(await leftover.decider.commit()).toEqual({ answer: 'yes' })
     expect(await waiting).toEqual({ outcome: 'committed' })
+    leftover.vanish()
+  })
+
+  test('a signal ends the waiting for an answer, and the answer is unknown', async () => {
+    const shop = await openShop()
+    const leftover = await leaveBehind(shop, 'voted')
+    const waiting = shop.assent.outcome(leftover.id, {
+      waitMs: 60_000,
+      signal: AbortSignal.timeout(300),
+    })
+    expect(await waiting).toMatchObject({ outcome: 'unknown' })
     leftover.vanish()
   })
 

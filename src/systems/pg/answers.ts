@@ -36,6 +36,12 @@ export const PREPARED: Expected = {
   status: 'I',
   decides: 3,
 }
+/** COMMIT of a branch that wrote no claim: the only writer, or a reader. */
+export const COMMITTED_ALONE: Expected = {
+  tags: ['SET CONSTRAINTS', 'SELECT 1', 'COMMIT'],
+  status: 'I',
+  decides: 2,
+}
 export const COMMITTED: Expected = { tags: ['COMMIT'], status: 'I', decides: 0 }
 export const COMMIT_PREPARED: Expected = { tags: ['COMMIT PREPARED'], status: 'I', decides: 0 }
 export const ROLLBACK_PREPARED: Expected = { tags: ['ROLLBACK PREPARED'], status: 'I', decides: 0 }

@@ -10,11 +10,18 @@ import { formatGid } from '../../protocol/index.ts'
 import type { Answer, EndAnswer, Gid } from '../../protocol/index.ts'
 import { AssentError } from '../../protocol/index.ts'
 import type { Branch, BranchFault, JoinRequest, Mark, World } from '../../ports/index.ts'
-import { CLAIMED, COMMITTED, PREPARED, readAnswer, readEnd } from './answers.ts'
+import { CLAIMED, COMMITTED, COMMITTED_ALONE, PREPARED, readAnswer, readEnd } from './answers.ts'
 import type { ConnectionFacts } from './connection-facts.ts'
 import type { PgClient } from './driver.ts'
 import type { GuardedConnection } from './guarded-connection.ts'
-import { claimStatements, endStatement, setNonce, voteStatements } from './mark.ts'
+import {
+  COMMIT,
+  claimStatements,
+  commitStatements,
+  endStatement,
+  setNonce,
+  voteStatements,
+} from './mark.ts'
 import { send } from './message.ts'
 import type { Reply, Statement } from './message.ts'
 import type { SchemaNames } from './schema.ts'
@@ -37,6 +44,8 @@ export interface PgBranchFacts {
   readonly endElsewhere: (gid: Gid, decision: 'commit' | 'abort') => Promise<EndAnswer>
   /** The claim named an epoch that the register does not list for this server. */
   readonly onStaleEpoch: () => void
+  /** A mark could not be written, because its table is not what was checked. */
+  readonly onTablesGone: () => void
 }
 
 /** Where the branch's transaction is, as far as this connection knows. */
@@ -47,7 +56,9 @@ export class PgBranch implements Branch {
   readonly canPrepare: boolean
   readonly #facts: PgBranchFacts
   #stage: Stage = 'open'
+  #claim: 'none' | 'written' = 'none'
   #lent: 'held' | 'released' = 'held'
+  readonly #onRelease: (() => void)[] = []
 
   constructor(facts: PgBranchFacts) {
     this.name = facts.name
@@ -60,6 +71,19 @@ export class PgBranch implements Branch {
     return this.#facts.client
   }
 
+  /** Passes events of the connection on, as long as the branch has it. */
+  passOn(events: readonly string[], pass: (event: string, message: unknown) => void): void {
+    const { connection } = this.#facts.client
+    for (const event of events) {
+      const name = event === 'notification' ? 'notificationResponse' : event
+      const listener = (message: never): void => {
+        pass(event, message)
+      }
+      connection.on(name, listener)
+      this.#onRelease.push(() => connection.removeListener(name, listener))
+    }
+  }
+
   query(args: readonly unknown[]): unknown {
     return this.#facts.guard.query(args)
   }
@@ -68,8 +92,12 @@ export class PgBranch implements Branch {
     return this.#facts.guard.drain()
   }
 
-  seal(): void {
-    this.#facts.guard.seal()
+  isQuiet(): boolean {
+    return this.#facts.guard.isQuiet()
+  }
+
+  seal(onLateUse?: () => void): void {
+    this.#facts.guard.seal(onLateUse)
   }
 
   fault(): BranchFault | undefined {
@@ -81,6 +109,8 @@ export class PgBranch implements Branch {
     const reply = await send(client, claimStatements(names, mark, nonce, this.#idleMs()))
     const answer = readAnswer(reply, CLAIMED)
     this.#stage = stageAfter(reply, answer, 'open')
+    if (answer.answer === 'yes') this.#claim = 'written'
+    if (lacksTables(reply)) return this.#tablesGone()
     const foundNoEpoch = reply.kind === 'answered' && reply.tags.at(-1) === 'INSERT 0 0'
     if (answer.answer !== 'no' || !foundNoEpoch) return answer
     this.#facts.onStaleEpoch()
@@ -93,13 +123,18 @@ export class PgBranch implements Branch {
     const reply = await send(client, statements)
     const answer = readAnswer(reply, PREPARED)
     this.#stage = stageAfter(reply, answer, 'prepared')
-    return answer
+    return lacksTables(reply) ? this.#tablesGone() : answer
   }
 
   async commit(): Promise<Answer> {
-    const reply = await send(this.#facts.client, [{ text: 'COMMIT' }])
-    const answer = readAnswer(reply, COMMITTED)
+    const { client, nonce } = this.#facts
+    // A claim has done before what a COMMIT by itself must do first.
+    const isClaimed = this.#claim === 'written'
+    const expected = isClaimed ? COMMITTED : COMMITTED_ALONE
+    const reply = await send(client, isClaimed ? [COMMIT] : commitStatements(nonce))
+    const answer = readAnswer(reply, expected)
     this.#stage = stageAfter(reply, answer, 'over')
+    if (this.#stage === 'open') await this.#rollBack()
     this.#release()
     return answer
   }
@@ -119,7 +154,24 @@ export class PgBranch implements Branch {
   }
 
   cut(): void {
+    // Once given back it may be another transaction's.
+    if (this.#lent === 'released') return
     this.#facts.client.connection.stream.destroy()
+  }
+
+  #tablesGone(): Answer {
+    this.#facts.onTablesGone()
+    return {
+      answer: 'no',
+      cause: new AssentError({
+        code: 'ASSENT_SCHEMA_MISSING',
+        outcome: 'aborted',
+        retryable: true,
+        message:
+          `Assent's tables in ${this.name} are gone, or changed, since they were checked. The next ` +
+          `transaction checks them anew, and creates them if it may`,
+      }),
+    }
   }
 
   async #rollBack(): Promise<void> {
@@ -154,6 +206,7 @@ export class PgBranch implements Branch {
   #release(): void {
     if (this.#lent === 'released') return
     this.#lent = 'released'
+    for (const clean of this.#onRelease) clean()
     this.#facts.release(this.#stage === 'over' || this.#stage === 'prepared' ? 'return' : 'destroy')
   }
 }
@@ -162,6 +215,12 @@ function stageAfter(reply: Reply, answer: Answer, onYes: Stage): Stage {
   if (answer.answer === 'yes') return onYes
   if (answer.answer === 'unknown' || reply.kind === 'lost') return 'unclear'
   return reply.status === 'I' ? 'over' : 'open'
+}
+
+/** Our own INSERT, behind the two statements of the preamble, found no such table or column. */
+function lacksTables(reply: Reply): boolean {
+  if (reply.kind === 'lost' || reply.error === undefined || reply.tags.length !== 2) return false
+  return ['42P01', '3F000', '42703'].includes(reply.error.code)
 }
 
 function staleEpoch(name: string, epoch: string): AssentError {

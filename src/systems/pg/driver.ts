@@ -44,6 +44,7 @@ export interface PgConnection {
   on(event: 'readyForQuery', listener: (message: { status: string }) => void): unknown
   on(event: 'notice', listener: (message: Notice) => void): unknown
   on(event: 'end', listener: () => void): unknown
+  on(event: string, listener: (message: never) => void): unknown
   removeListener(event: string, listener: (message: never) => void): unknown
 }
 

@@ -42,7 +42,10 @@ export class GuardedConnection {
   #course: Course = { kind: 'inside' }
   #usable: 'open' | 'sealed' = 'open'
   #session: 'untouched' | 'touched' = 'untouched'
-  #savepoints: 'none' | 'used' = 'none'
+  #onLateUse = (): void => undefined
+  /** ROLLBACK TO answers with the tag ROLLBACK: so many of them are no harm. */
+  #harmlessRollbacks = 0
+  /** Messages that were begun, and answers that ended (ReadyForQuery). */
   #submitted = 0
   #answered = 0
   #lastError: unknown
@@ -71,19 +74,28 @@ export class GuardedConnection {
 
   /** Waits until the server is ready behind everything that was sent. Never rejects. */
   async drain(): Promise<void> {
-    while (this.#submitted > this.#answered && this.#course.kind !== 'lost') {
-      const before = this.#submitted
-      // An empty message: its ReadyForQuery comes behind every other answer.
+    while (!this.isQuiet()) {
+      this.#submitted += 1
+      const upTo = this.#submitted
+      // An empty message: its ReadyForQuery comes behind every other answer. Not all have one of
+      // their own: a statement that the driver took out of its queue (query_timeout) has not.
       const reply = await send(this.#client, [])
       if (reply.kind === 'lost') this.#course = { kind: 'lost' }
-      // Statements that were begun while we waited are drained too.
-      if (this.#submitted === before) return
+      else this.#answered = Math.max(this.#answered, upTo)
     }
   }
 
-  /** Ends the user's part: later statements are refused, and tags are our own from here on. */
-  seal(): void {
+  isQuiet(): boolean {
+    return this.#submitted <= this.#answered || this.#course.kind === 'lost'
+  }
+
+  /**
+   * Ends the user's part: later statements are refused, and tags are our own from here on. Each
+   * refusal is told: the work that was forgotten would be missing from what is committed.
+   */
+  seal(onLateUse = (): void => undefined): void {
     this.#usable = 'sealed'
+    this.#onLateUse = onLateUse
     this.#stopListening()
     this.#stopListening = () => undefined
   }
@@ -125,6 +137,7 @@ export class GuardedConnection {
 
   #check(text: string): void {
     if (this.#usable === 'sealed') {
+      this.#onLateUse()
       throw new AssentError({
         code: 'ASSENT_BRANCH_ENDED',
         outcome: 'unknown',
@@ -138,7 +151,7 @@ export class GuardedConnection {
         throw this.#refusal(statement)
       }
       if (effect === 'session') this.#session = 'touched'
-      if (effect === 'savepoint') this.#savepoints = 'used'
+      if (effect === 'rollback-to') this.#harmlessRollbacks += 1
     }
   }
 
@@ -183,7 +196,10 @@ export class GuardedConnection {
   }
 
   #onTag(tag: string): void {
-    if (tag === 'ROLLBACK' && this.#savepoints === 'none') this.#leave(tag)
+    if (tag === 'ROLLBACK') {
+      this.#harmlessRollbacks -= 1
+      if (this.#harmlessRollbacks < 0) this.#leave(tag)
+    }
     if (CONTROL_TAGS.has(tag)) this.#leave(tag)
   }
 

@@ -6,7 +6,8 @@
  * behaves as node-postgres documents it; `client` can be given to whatever expects a PoolClient.
  * Never: lets `release`, `end` or the protocol connection be reached through the client.
  */
-import type { PgClient, PgPool } from './driver.ts'
+import { EventEmitter } from 'node:events'
+import type { PgPool } from './driver.ts'
 import type { PgBranch } from './branch.ts'
 import { isSubmittable } from './guarded-connection.ts'
 
@@ -29,7 +30,7 @@ type Join = () => Promise<PgBranch>
 
 export function makeHandle(pool: PgPool, join: Join): { query: unknown; client: unknown } {
   const query = (...args: readonly unknown[]): unknown => lazily(join, args)
-  return { query, client: guardedClient(pool, join, query) }
+  return { query, client: guardedClient(pool, join) }
 }
 
 /** Joins, then runs the query; the order of calls is the order of statements. */
@@ -51,36 +52,49 @@ function lazily(join: Join, args: readonly unknown[]): unknown {
   return undefined
 }
 
-/** Members of a PoolClient that neither send anything nor end it. */
-const HARMLESS = new Set<string | symbol>([
-  'escapeIdentifier',
-  'escapeLiteral',
-  'getTypeParser',
-  'processID',
-  'on',
-  'once',
-  'off',
-  'addListener',
-  'removeListener',
-])
+/** Members of a client that need no connection. */
+const STATELESS = new Set<string | symbol>(['escapeIdentifier', 'escapeLiteral'])
+/** Members that mean something once the branch has its connection. */
+const CONNECTED = new Set<string | symbol>(['processID', 'getTypeParser', 'setTypeParser'])
+/** Events of the connection that a branch passes on while it has it. */
+const EVENTS = ['notice', 'notification'] as const
 
-function guardedClient(pool: PgPool, join: Join, query: unknown): unknown {
-  let joined: PgClient | undefined
+function guardedClient(pool: PgPool, join: Join): unknown {
+  // Listeners are the branch's, not the connection's: that one is the next transaction's soon.
+  const events = new EventEmitter()
+  let branch: PgBranch | undefined
+  const joined: Join = async () => {
+    if (branch !== undefined) return branch
+    branch = await join()
+    branch.passOn(EVENTS, (event, message) => events.emit(event, message))
+    return branch
+  }
   const own: Record<string | symbol, unknown> = {
-    query,
+    query: (...args: readonly unknown[]) => lazily(joined, args),
     // The branch's connection ends with the branch, whoever thinks that it is his.
     release: () => undefined,
     end: () => Promise.resolve(),
     connect: async () => {
-      joined = (await join()).client
+      await joined()
     },
   }
-  return new Proxy(own, {
+  for (const name of ['on', 'once', 'off', 'addListener', 'removeListener'] as const) {
+    own[name] = (event: string, listener: (message: unknown) => void) => {
+      events[name](event, listener)
+      return client
+    }
+  }
+  const client: unknown = new Proxy(own, {
     get(target, property, receiver): unknown {
-      if (!HARMLESS.has(property)) return Reflect.get(target, property, receiver)
-      const source = joined ?? (pool.Client.prototype as PgClient)
-      const value: unknown = Reflect.get(source, property, source)
-      return typeof value === 'function' ? (value.bind(source) as unknown) : value
+      if (STATELESS.has(property)) return boundMember(pool.Client.prototype as object, property)
+      if (!CONNECTED.has(property)) return Reflect.get(target, property, receiver)
+      return branch === undefined ? undefined : boundMember(branch.client, property)
     },
   })
+  return client
+}
+
+function boundMember(of: object, property: string | symbol): unknown {
+  const value: unknown = Reflect.get(of, property, of)
+  return typeof value === 'function' ? (value.bind(of) as unknown) : value
 }

@@ -47,6 +47,27 @@ export function setNonce(nonce: string): Statement {
   return { text: `SET LOCAL assent.branch = '${nonce}'` }
 }
 
+export const COMMIT: Statement = { text: 'COMMIT' }
+
+/**
+ * COMMIT of a branch without a mark. Under the same Sync, and skipped if one of them fails: deferred
+ * triggers first, so that their warnings and errors are not COMMIT's; then the nonce, without which
+ * a division by zero stops us; then warnings, as for a mark. What the session says of
+ * synchronous_commit stays: one database alone is as durable as its owner wants it.
+ */
+export function commitStatements(nonce: string): readonly Statement[] {
+  return [
+    { text: 'SET CONSTRAINTS ALL IMMEDIATE' },
+    {
+      text: `SELECT 1 OPERATOR(pg_catalog./) CASE WHEN
+    pg_catalog.current_setting('assent.branch', true) OPERATOR(pg_catalog.=) $1::pg_catalog.text
+  THEN 1 ELSE 0 END, pg_catalog.set_config('client_min_messages', 'warning', true)`,
+      values: [nonce],
+    },
+    COMMIT,
+  ]
+}
+
 /** Writes the claim, if the epoch is listed and of the present server. */
 export function claimStatements(
   names: SchemaNames,

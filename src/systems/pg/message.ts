@@ -46,13 +46,23 @@ export type Reply =
 /** Sends one message and waits for its whole answer. Never rejects. */
 export function send(client: PgClient, statements: readonly Statement[]): Promise<Reply> {
   return new Promise((resolve) => {
-    client.query(new Message(statements, resolve))
+    try {
+      client.query(new Message(statements, resolve))
+    } catch (cause) {
+      // Whatever wraps the driver threw; what was sent by then, nobody knows.
+      resolve({ kind: 'lost', cause })
+    }
   })
 }
 
 class Message implements Submittable {
-  /** node-postgres calls it when a `query_timeout` of the pool is due: see `handleError`. */
-  callback: (() => void) | undefined = undefined
+  /**
+   * Called when all is answered. node-postgres wraps it to stop its own timer (`query_timeout`), and
+   * tracers wrap it to end their span; without one they take us for a promise.
+   */
+  callback: () => void = () => undefined
+  /** For tracers. */
+  readonly text = 'assent'
   readonly #statements: readonly Statement[]
   readonly #resolve: (reply: Reply) => void
   readonly #tags: string[] = []
@@ -136,8 +146,8 @@ class Message implements Submittable {
     this.#resolve(reply)
     // Stops the driver's own timer, so that it can't fire into a message that was answered.
     const { callback } = this
-    this.callback = undefined
-    callback?.()
+    this.callback = () => undefined
+    callback()
   }
 
   handleRowDescription(): void {}

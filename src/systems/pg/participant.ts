@@ -17,6 +17,7 @@ import type {
   Question,
 } from '../../ports/index.ts'
 import { PgBranch, beginStatements } from './branch.ts'
+import { surprise } from './answers.ts'
 import { connectError } from './connect-errors.ts'
 import { connectionFacts } from './connection-facts.ts'
 import type { ConnectionFacts } from './connection-facts.ts'
@@ -140,9 +141,14 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
   ): Promise<PgBranch> {
     const { world } = this.#context
     const nonce = Buffer.from(world.randomBytes(9)).toString('base64url')
-    const begun = await send(client, beginStatements(request, nonce, connection.timeouts))
+    const statements = beginStatements(request, nonce, connection.timeouts)
+    const begun = await send(client, statements)
     if (begun.kind === 'lost') throw begun.cause
     if (begun.error !== undefined) throw begun.error
+    // A connection that somebody gave back inside a transaction warns, and would commit his work.
+    const tags = ['BEGIN', ...statements.slice(1).map(() => 'SET')]
+    const isFresh = begun.warnings.every((warning) => warning.during !== 0)
+    if (!isFresh || begun.status !== 'T' || begun.tags.join() !== tags.join()) throw surprise(begun)
     return new PgBranch({
       name: this.name,
       client,
@@ -155,6 +161,10 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
       deadline: request.deadline,
       endElsewhere: (gid, decision) => this.endPrepared(gid, decision),
       onStaleEpoch: () => {
+        this.forgetEpoch()
+      },
+      onTablesGone: () => {
+        this.#site.forget()
         this.forgetEpoch()
       },
     })

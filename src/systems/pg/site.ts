@@ -42,6 +42,11 @@ export class Site {
     return this.#checked
   }
 
+  /** Checks again at the next use. */
+  forget(): void {
+    this.#checked = undefined
+  }
+
   /** Creates the schema, or only returns its SQL. */
   async migrate(options: { readonly print: boolean }): Promise<string> {
     const sql = schemaSql(this.#names)

@@ -11,8 +11,8 @@
 /** What a statement does to the transaction it runs in. */
 export type Effect =
   | 'none'
-  /** SAVEPOINT, RELEASE, ROLLBACK TO: stay inside. */
-  | 'savepoint'
+  /** Stays inside, though its tag is that of ROLLBACK. */
+  | 'rollback-to'
   /** Changes a setting beyond the transaction, or may. */
   | 'session'
   /** SET TRANSACTION, or a setting of the transaction's mode. */
@@ -22,7 +22,16 @@ export type Effect =
 
 /** What the statements of a text do, strongest last; `control` names the statement. */
 export function effectsOf(text: string): readonly { effect: Effect; statement: string }[] {
-  return split(text).map((statement) => ({ effect: effectOf(statement), statement }))
+  // The body of CREATE FUNCTION … BEGIN ATOMIC … END has semicolons, and an END of its own.
+  let isInBody = false
+  return split(text).map((statement) => {
+    if (isInBody) {
+      isInBody = !/^end\b/i.test(statement)
+      return { effect: 'none', statement }
+    }
+    isInBody = /^create\b[\s\S]*\bbegin\s+atomic\b/i.test(statement)
+    return { effect: effectOf(statement), statement }
+  })
 }
 
 function effectOf(statement: string): Effect {
@@ -39,13 +48,10 @@ function effectOf(statement: string): Effect {
       return 'control'
     case 'ROLLBACK': {
       const isTo = second === 'TO' || (['WORK', 'TRANSACTION'].includes(second) && third === 'TO')
-      return isTo ? 'savepoint' : 'control'
+      return isTo ? 'rollback-to' : 'control'
     }
     case 'PREPARE':
       return second === 'TRANSACTION' ? 'control' : 'none'
-    case 'SAVEPOINT':
-    case 'RELEASE':
-      return 'savepoint'
     case 'SET':
       if (/TRANSACTION/.test(`${second} ${third}`)) return 'mode'
       return second === 'LOCAL' || second === 'CONSTRAINTS' ? 'none' : 'session'
@@ -60,7 +66,7 @@ function effectOf(statement: string): Effect {
 
 /** Comments, quoted texts and dollar-quoted bodies, each of which hides a semicolon. */
 const TOKEN =
-  /--[^\n]*|\/\*|'(?:[^']|'')*'?|"(?:[^"]|"")*"?|\$([A-Za-z_\u0080-\uffff][A-Za-z0-9_\u0080-\uffff]*)?\$|;|[\s\S]/gy
+  /--[^\n\r]*|\/\*|'(?:[^']|'')*'?|"(?:[^"]|"")*"?|\$([A-Za-z_\u0080-\uffff][A-Za-z0-9_\u0080-\uffff]*)?\$|;|[\s\S]/gy
 const ESCAPE_STRING = /'(?:[^'\\]|''|\\[\s\S])*'?/y
 
 function split(text: string): readonly string[] {
@@ -87,7 +93,7 @@ function isComment(token: string): boolean {
 
 function tokenAt(text: string, at: number, before: string): string {
   // E'…' knows backslash escapes; the E must not be the end of a longer word.
-  if (text[at] === "'" && /(?:^|[^A-Za-z0-9_$])[eE]$/.test(before.slice(-2))) {
+  if (text[at] === "'" && /(?:^|[^A-Za-z0-9_$\u0080-\uffff])[eE]$/.test(before.slice(-2))) {
     ESCAPE_STRING.lastIndex = at
     return ESCAPE_STRING.exec(text)?.[0] ?? "'"
   }
@@ -96,7 +102,7 @@ function tokenAt(text: string, at: number, before: string): string {
   const token = match?.[0] ?? text.charAt(at)
   if (token === '/*') return blockComment(text, at)
   // A $ inside a word (an identifier or a parameter) opens nothing.
-  if (token.length > 1 && token.startsWith('$') && !/[A-Za-z0-9_$]$/.test(before)) {
+  if (token.length > 1 && token.startsWith('$') && !/[A-Za-z0-9_$\u0080-\uffff]$/.test(before)) {
     const end = text.indexOf(token, at + token.length)
     return end === -1 ? text.slice(at) : text.slice(at, end + token.length)
   }

@@ -1,0 +1,52 @@
+import { expect, test } from 'vitest'
+import { effectsOf } from '../../src/systems/pg/statements.ts'
+
+const effects = (text: string): readonly string[] => effectsOf(text).map(({ effect }) => effect)
+
+test.each([
+  ['commit', ['control']],
+  ['  /* a /* nested */ comment */ COMMIT', ['control']],
+  ['-- a comment\rcommit', ['control']],
+  ['-- a comment\ncommit', ['control']],
+  ['-- commit', []],
+  ['/* commit */', []],
+  ["select 'commit; begin'", ['none']],
+  ["select 'it''s'; commit", ['none', 'control']],
+  ["select e'\\'; commit; --'", ['none']],
+  ["select E'\\\\'; commit", ['none', 'control']],
+  ['select "a""b;"; commit', ['none', 'control']],
+  ['select $$ ; commit $$; commit', ['none', 'control']],
+  ['select $a$ $$ ; commit $a$', ['none']],
+  ['select é$$; commit; --$$', ['none', 'control']],
+  ['select x$a$; commit; --$a$', ['none', 'control']],
+  ['select $1; commit', ['none', 'control']],
+  ['rollback to a', ['rollback-to']],
+  ['rollback work to savepoint a', ['rollback-to']],
+  ['rollback', ['control']],
+  ['rollback and chain', ['control']],
+  ['savepoint a; release a', ['none', 'none']],
+  ["prepare transaction 'x'", ['control']],
+  ['prepare p as select 1', ['none']],
+  ['set transaction read write', ['mode']],
+  ['set local transaction_read_only = off', ['mode']],
+  ['set search_path = a', ['session']],
+  ['set local search_path = a', ['none']],
+  ["select set_config('a.b', 'c', false)", ['session']],
+  [
+    'create function f() returns int begin atomic select 1; select 2; end',
+    ['none', 'none', 'none'],
+  ],
+  [
+    'create function f() returns int begin atomic select 1; end; commit',
+    ['none', 'none', 'control'],
+  ],
+  ['', []],
+  [';;', []],
+])('%j does %j to its transaction', (text, expected) => {
+  expect(effects(text)).toEqual(expected)
+})
+
+test('no text takes long to read', () => {
+  const text = `${'select 1; '.repeat(2_000)}${"'".repeat(2_001)}${'/*'.repeat(2_000)}`
+  expect(effects(text)).toHaveLength(2_001)
+})
