@@ -53,6 +53,32 @@ describe('recovery, by itself and in the background', () => {
     await leftover.voter.end('commit', leftover.gid)
   })
 
+  test('aborts it when its process has vanished without closing its connections', async () => {
+    const shop = await openShop()
+    // Nothing is cut: the server ends the owner's session when it has idled too long.
+    const leftover = await leaveBehind(shop, 'voted', 500)
+    expect(await shop.assent.recover()).toMatchObject([{ reason: 'running' }])
+    await expect.poll(() => fate(shop), { timeout: 20_000 }).toEqual(ABORTED)
+    expect(await leftover.decider.commit()).toMatchObject({ answer: 'unknown' })
+    leftover.vanish()
+  })
+
+  test('works where sessions are read only by default', async () => {
+    const shop = await openShop()
+    const leftover = await leaveBehind(shop, 'voted')
+    await shop.assent.close()
+    for (const database of [shop.orders, shop.stock]) {
+      await database.sql(`alter database ${database.name} set default_transaction_read_only = on`)
+    }
+    await using assent = createAssent({
+      app: 'shop',
+      participants: { orders: participant(shop.orders.pool), stock: participant(shop.stock.pool) },
+    })
+    leftover.vanish()
+    await expect.poll(() => fate(shop)).toEqual(ABORTED)
+    expect(await assent.inDoubt()).toEqual([])
+  })
+
   test('by many processes at once ends it once, the same way', async () => {
     const shop = await openShop()
     const others = Array.from({ length: 4 }, () =>

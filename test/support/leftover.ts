@@ -24,7 +24,7 @@ export interface Leftover {
 export async function leaveBehind(
   shop: Shop,
   step: 'claimed' | 'voted' | 'decided',
-  over: Partial<Gid> = {},
+  timeoutMs = 60_000,
 ): Promise<Leftover> {
   const open = (name: string, pool: Shop['orders']['pool']): Participant =>
     participant(pool).open({ app: 'shop', name, world: nodeWorld })
@@ -37,13 +37,13 @@ export async function leaveBehind(
   const epoch = await orders.currentEpoch()
   const txid = Buffer.from(nodeWorld.randomBytes(15)).toString('base64url')
   const id = { app: 'shop', register: 'orders', epoch, txid }
-  const gid: Gid = { ...id, branch: 'stock', ...over }
+  const gid: Gid = { ...id, branch: 'stock' }
   const request = {
     txid,
     access: 'write',
     isolation: undefined,
-    deadline: nodeWorld.now() + 60_000,
-    timeoutMs: 60_000,
+    deadline: nodeWorld.now() + timeoutMs,
+    timeoutMs,
     signal: new AbortController().signal,
   } as const
   const decider = await orders.join(request)
