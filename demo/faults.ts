@@ -32,8 +32,9 @@ export interface FaultSetting {
 const WORKER_PAUSE_MS = { least: 350, most: 700 }
 const WORKERS_AT_FULL_PACE = 4
 const DATABASE_PAUSE_MS = { least: 5_000, most: 9_000 }
-/** How long a killed database stays down, at most. */
-const LONGEST_OUTAGE_MS = 500
+/** How long a killed database stays down, at most: mostly a moment, now and then long enough that a
+ * caller whose COMMIT was under way is told `unknown`. */
+const LONGEST_OUTAGE_MS = { mostly: 500, nowAndThen: 3_000 }
 /** How long an aim is kept before the next pause. */
 const AIM_MS = 1_000
 
@@ -116,7 +117,9 @@ export class Faults {
     await server.kill()
     const kill: DatabaseKill = { database, heldBefore, seenAfter: 0 }
     this.databaseKills.push(kill)
-    await pause(this.#databaseChoices.next() * LONGEST_OUTAGE_MS, signal)
+    const isLong = this.#databaseChoices.chance(0.25)
+    const longestMs = isLong ? LONGEST_OUTAGE_MS.nowAndThen : LONGEST_OUTAGE_MS.mostly
+    await pause(this.#databaseChoices.next() * longestMs, signal)
     await server.start()
     const after = await this.#heldBy(database, 0)
     kill.seenAfter = heldBefore.filter((gid) => after.includes(gid)).length
