@@ -42,20 +42,51 @@ async function setStandby(name: string): Promise<void> {
     .toEqual([{ synchronous_standby_names: name }])
 }
 
+/**
+ * Waits until commits really wait: the checkpointer has to hear of the standby first, and until then
+ * nobody waits, whatever the setting shows.
+ */
+async function commitsWait(): Promise<void> {
+  const probe = await admin.connect()
+  await expect
+    .poll(async () => {
+      const write = probe.query("select pg_logical_emit_message(true, 'probe', 'x')")
+      const done = await Promise.race([write.then(() => 'done'), waiting()])
+      await admin.query(CANCEL_WAITS)
+      await write
+      return done
+    })
+    .toBe('waits')
+  probe.release()
+}
+
+/** Resolves once some session waits for replication. */
+async function waiting(): Promise<'waits' | 'nobody waits'> {
+  const deadline = Date.now() + 1_000
+  while (Date.now() < deadline) {
+    const rows = await rowsOf(admin, "select 1 from pg_stat_activity where wait_event = 'SyncRep'")
+    if (rows.length > 0) return 'waits'
+  }
+  return 'nobody waits'
+}
+
+const CANCEL_WAITS = `select pg_cancel_backend(pid) from pg_stat_activity
+  where wait_event = 'SyncRep'`
+
 /** Cuts off every wait for replication, until `stop` is called. */
 function cutWaits(): () => Promise<void> {
   const stopped = new AbortController()
   const cutting = (async () => {
     while (!stopped.signal.aborted) {
-      await admin.query(
-        `select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'`,
-      )
+      await admin.query(CANCEL_WAITS)
     }
   })()
-  return async () => {
+  const stop = async (): Promise<void> => {
     stopped.abort()
     await cutting
   }
+  onTestFinished(stop)
+  return stop
 }
 
 async function scene(database: string) {
@@ -94,6 +125,7 @@ async function scene(database: string) {
 test('a COMMIT whose wait for replication was cut off is unknown, until it is replicated', async () => {
   const { assent, write, count } = await scene('decider')
   await setStandby('nobody')
+  await commitsWait()
   const stop = cutWaits()
   const error = await refusal(write('replicated'), 'ASSENT_UNCLEAR', 'unknown')
   await stop()
@@ -109,6 +141,7 @@ test('a COMMIT whose wait for replication was cut off is unknown, until it is re
 test('a PREPARE whose wait for replication was cut off is no yes: everything is rolled back', async () => {
   const { write, count, replicated } = await scene('voter')
   await setStandby('nobody')
+  await commitsWait()
   const stop = cutWaits()
   await refusal(write('other'), 'ASSENT_UNCLEAR', 'aborted')
   await stop()
