@@ -36,6 +36,7 @@ export async function freshDatabase(
   await side.query('create table t (x int)')
   onTestFinished(async () => {
     if (!pool.ended) await pool.end()
+    await side.query('select pg_terminate_backend(pid, 5000) from pg_stat_activity ' + OTHERS)
     await rollBackPrepared(side, name)
     await side.end()
     await once(serverUrl, `drop database ${name} with (force)`)
@@ -54,6 +55,10 @@ export async function freshDatabase(
       Number((await side.query<{ n: string }>('select count(*) as n from t')).rows[0]?.n),
   }
 }
+
+/** A session that was cut off in the middle of a vote may still prepare: it is ended first. */
+const OTHERS = `where datname = current_database() and pid <> pg_backend_pid()
+  and backend_type = 'client backend' and state <> 'idle'`
 
 async function rollBackPrepared(side: pg.Pool, name: string): Promise<void> {
   const text = 'select gid from pg_prepared_xacts where database = $1'
