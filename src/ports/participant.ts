@@ -33,7 +33,7 @@ export interface Participant<Handle = unknown> {
   readonly name: string
   readonly system: string
   /**
-   * Begins a branch. Waits for a connection at most until `request.deadline`.
+   * Begins a branch. Waits for a connection at most until `request.signal` is aborted.
    *
    * @throws AssentError with outcome `aborted`: nothing was begun.
    */

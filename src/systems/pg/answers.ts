@@ -120,7 +120,8 @@ export function readEnd(reply: Reply, decision: 'commit' | 'abort'): EndAnswer {
   return read.answer === 'yes' ? { answer: 'done' } : { answer: 'unknown', cause: read.cause }
 }
 
-function sameTags(given: readonly string[], expected: readonly string[]): boolean {
+/** Whether a reply has just these tags, in full and in order. */
+export function sameTags(given: readonly string[], expected: readonly string[]): boolean {
   return given.length === expected.length && given.every((tag, index) => tag === expected[index])
 }
 

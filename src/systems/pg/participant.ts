@@ -17,7 +17,7 @@ import type {
   Question,
 } from '../../ports/index.ts'
 import { PgBranch, beginStatements } from './branch.ts'
-import { surprise } from './answers.ts'
+import { sameTags, surprise } from './answers.ts'
 import { connectError } from './connect-errors.ts'
 import { connectionFacts } from './connection-facts.ts'
 import type { ConnectionFacts } from './connection-facts.ts'
@@ -148,7 +148,7 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
     // A connection that somebody gave back inside a transaction warns, and would commit his work.
     const tags = ['BEGIN', ...statements.slice(1).map(() => 'SET')]
     const isFresh = begun.warnings.every((warning) => warning.during !== 0)
-    if (!isFresh || begun.status !== 'T' || begun.tags.join() !== tags.join()) throw surprise(begun)
+    if (!isFresh || begun.status !== 'T' || !sameTags(begun.tags, tags)) throw surprise(begun)
     return new PgBranch({
       name: this.name,
       client,

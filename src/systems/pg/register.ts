@@ -6,9 +6,10 @@
  * `absent` only while the asker's own row held the key; an epoch is only used once it was read so.
  * Never: takes a lock time-out for anything but "somebody has this key".
  */
+import { EPOCH_BYTES } from '../../protocol/index.ts'
 import type { AskAnswer } from '../../protocol/index.ts'
 import type { Question, World } from '../../ports/index.ts'
-import { surprise } from './answers.ts'
+import { sameTags, surprise } from './answers.ts'
 import { ASKED_TAGS, askStatements, lookUpStatements, memoryStatements } from './mark.ts'
 import type { Reply } from './message.ts'
 import { openEpochSql, readEpochSql } from './schema.ts'
@@ -51,7 +52,7 @@ export class Register {
       return waits ? { answer: 'waits' } : unknown(first.error)
     }
     const [decision, asked] = first.rows[2]?.[0] ?? []
-    if (!hasTags(first, ASKED_TAGS) || asked == null) return unknown(surprise(first))
+    if (!sameTags(first.tags, ASKED_TAGS) || asked == null) return unknown(surprise(first))
     if (asked === '0') return this.#readMemory(connection, question)
     return this.#obey(connection, decision)
   }
@@ -61,7 +62,7 @@ export class Register {
     const reply = await connection.send(memoryStatements(this.#names, question.epoch))
     if (reply.kind === 'lost') return unknown(reply.cause)
     const listed = reply.rows[0]?.[0]?.[0]
-    if (reply.error !== undefined || !hasTags(reply, ['SELECT 1', 'ROLLBACK'])) {
+    if (reply.error !== undefined || !sameTags(reply.tags, ['SELECT 1', 'ROLLBACK'])) {
       return unknown(reply.error ?? surprise(reply))
     }
     return { answer: 'absent', memory: listed === 't' ? 'remembered' : 'forgotten' }
@@ -77,7 +78,7 @@ export class Register {
   ): Promise<AskAnswer> {
     const reply = await connection.send([{ text: 'COMMIT' }])
     if (reply.kind === 'lost') return unknown(reply.cause)
-    const isDurable = reply.error === undefined && hasTags(reply, ['COMMIT'])
+    const isDurable = reply.error === undefined && sameTags(reply.tags, ['COMMIT'])
     if (!isDurable || reply.warnings.length > 0) return unknown(reply.error ?? surprise(reply))
     if (decision !== 'commit' && decision !== 'abort') return unknown(surprise(reply))
     return { answer: 'found', decision }
@@ -128,7 +129,7 @@ export class Register {
       const [newest, isPresent] = read.rows[1]?.[0] ?? []
       if (newest != null && isPresent === 'true') return newest
       // None, or of another server: a promoted replica, a recovered backup, a copy.
-      const opened = Buffer.from(this.#world.randomBytes(6)).toString('base64url')
+      const opened = Buffer.from(this.#world.randomBytes(EPOCH_BYTES)).toString('base64url')
       const statements = openEpochSql(this.#names)
       await commit(
         connection,
@@ -167,10 +168,6 @@ async function commit(
   const isDurable = reply.tags.at(-1) === 'COMMIT' && reply.warnings.length === 0
   if (!isDurable) throw surprise(reply)
   return reply
-}
-
-function hasTags(reply: Answered, tags: readonly string[]): boolean {
-  return reply.tags.length === tags.length && reply.tags.every((tag, at) => tag === tags[at])
 }
 
 function unknown(cause: unknown): AskAnswer {
