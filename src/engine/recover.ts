@@ -55,14 +55,11 @@ export class Recovery {
       !signal.aborted && (attempt <= LIMITS.handOverRounds || !waiting.aborted)
     for (let attempt = 1; isWorthwhile(attempt); attempt += 1) {
       const verdict = await this.round(participant, gid)
-      if (verdict === 'lost-vote') return 'lost'
+      if (verdict === 'lost-vote' || verdict === 'lost-decision') return 'lost'
       if (verdict === 'forgotten') {
-        // Nobody can have settled and cleaned what this process is still ending.
-        this.#setting.report({
-          type: 'lost-vote',
-          participant: participant.name,
-          gid: formatGid(gid),
-        })
+        // Settled and forgotten while this process stood still for longer than the retention; or
+        // both databases were set back, and this process is the last that knows.
+        this.#setting.report({ type: 'vanished', ...factsOf(participant, gid) })
         return 'lost'
       }
       if (isEnded(verdict)) return 'done'
@@ -111,12 +108,19 @@ export class Recovery {
   }
 
   #reportEnd(state: recovery.RecoveryState, participant: Participant, gid: Gid): void {
-    const facts = { participant: participant.name, gid: formatGid(gid) }
-    if (state.verdict === 'lost-vote') this.#setting.report({ type: 'lost-vote', ...facts })
+    const facts = factsOf(participant, gid)
+    const { verdict } = state
+    if (verdict === 'lost-vote' || verdict === 'lost-decision') {
+      this.#setting.report({ type: verdict, ...facts })
+    }
     if (state.ending !== 'done') return
     const outcome = state.obeyed === 'commit' ? 'committed' : 'aborted'
     this.#setting.report({ type: 'recovered', ...facts, outcome })
   }
+}
+
+function factsOf(participant: Participant, gid: Gid): { participant: string; gid: string } {
+  return { participant: participant.name, gid: formatGid(gid) }
 }
 
 /** Whether the branch needs nothing more. */
@@ -137,6 +141,7 @@ export function doubtOf(verdict: recovery.Verdict): InDoubtReason | undefined {
     case 'gone':
     case 'forgotten':
     case 'lost-vote':
+    case 'lost-decision':
       return undefined
     default:
       return assertNever(verdict)

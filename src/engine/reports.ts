@@ -42,6 +42,18 @@ export interface InDoubt {
 export type Report =
   /** A database lost a branch it had promised to keep. Repair by hand. */
   | { readonly type: 'lost-vote'; readonly participant: string; readonly gid: string }
+  /**
+   * A receipt at `participant` names a decision that its register should have, and has not: the
+   * register lost it, or the participant was set back. Repair by hand.
+   */
+  | { readonly type: 'lost-decision'; readonly participant: string; readonly gid: string }
+  /**
+   * Neither the branch, nor its receipt, nor its decision is there any more. Forgotten while this
+   * process stood still for longer than the retention; or both databases were set back.
+   */
+  | { readonly type: 'vanished'; readonly participant: string; readonly gid: string }
+  /** Marks pile up, since something could not be read. It goes on by itself when it can. */
+  | { readonly type: 'forgetting-paused'; readonly participant: string; readonly error: unknown }
   /** A branch waits for a person, or for another process. Reported once per process and branch. */
   | { readonly type: 'in-doubt'; readonly inDoubt: InDoubt }
   | {
@@ -63,6 +75,10 @@ export function warnOf(report: Report): string | undefined {
   switch (report.type) {
     case 'lost-vote':
       return `Assent: ${report.participant} lost the prepared branch ${report.gid}, whose transaction has committed elsewhere. Its work must be done again by hand.`
+    case 'lost-decision':
+      return `Assent: ${report.participant} has the receipt of ${report.gid}, and its register has no decision for it: the register lost committed work, or ${report.participant} was set back. Compare the two by hand.`
+    case 'vanished':
+      return `Assent: ${report.participant} has neither the branch ${report.gid} nor its receipt, and its register has forgotten it. Unless this process stood still for longer than the retention, both databases were set back: compare them by hand.`
     case 'in-doubt':
       return ['held', 'not-owner', 'unreadable', 'register-not-configured'].includes(
         report.inDoubt.reason,
@@ -73,6 +89,7 @@ export function warnOf(report: Report): string | undefined {
       return `Assent: a function given to tx.onCommitted of ${report.transactionId} failed; the transaction is committed.`
     case 'recovered':
     case 'scan-failed':
+    case 'forgetting-paused':
       return undefined
     default:
       return assertNever(report)

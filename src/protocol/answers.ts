@@ -21,6 +21,9 @@ export type EndAnswer =
   | { readonly answer: 'missing' }
   | { readonly answer: 'unknown'; readonly cause: unknown }
 
+/** What a mark's row says. `settled`: committed, and durably applied by every participant. */
+export type Decision = 'commit' | 'settled' | 'abort'
+
 /**
  * The answer to *Ask*, the one way to read a mark.
  *
@@ -31,7 +34,7 @@ export type EndAnswer =
 export type AskAnswer =
   /** A transaction with that key is still open or prepared here. */
   | { readonly answer: 'waits' }
-  | { readonly answer: 'found'; readonly decision: 'commit' | 'abort' }
+  | { readonly answer: 'found'; readonly decision: Decision }
   /** `memory`: whether the epoch was listed, by the present server, while our row held the key. */
   | { readonly answer: 'absent'; readonly memory: 'remembered' | 'forgotten' }
   | { readonly answer: 'unknown'; readonly cause: unknown }
@@ -54,7 +57,7 @@ export type Conclusion =
 export function conclude(asked: AskAnswer): Conclusion {
   switch (asked.answer) {
     case 'found':
-      return asked.decision
+      return asked.decision === 'settled' ? 'commit' : asked.decision
     case 'absent':
       return asked.memory === 'remembered' ? 'abort' : 'held'
     case 'waits':

@@ -68,6 +68,45 @@ export type RecoveryFact =
   /** Asked after the receipt was found absent. */
   | 'the register still says commit'
 
+/** Messages of whoever forgets one transaction that is over. */
+export type ForgettingMessage =
+  | 'read-decision'
+  | 'read-receipt'
+  | 'ask-receipt'
+  | 'ask-register'
+  | 'alarm-lost-vote'
+  | 'settle'
+  | 'forget-receipt'
+  | 'forget-decision'
+
+/** *Durable* means: read, or written, by a transaction whose own COMMIT was acknowledged. */
+export type ForgettingFact =
+  | 'the decision is durably commit'
+  /** A durable reading did not have the participant’s receipt. */
+  | 'the receipt was not seen'
+  /** Our own row took the receipt’s key. */
+  | 'the receipt is absent'
+  /** Asked after the receipt was found absent: its row is there, and not settled. */
+  | 'the register still says commit'
+  | 'every receipt is durable'
+  | 'the decision is durably settled'
+  | 'every receipt is durably forgotten'
+  | 'the epoch is durably unlisted'
+
+/** Messages of whoever looks whether a receipt still has its decision. */
+export type WitnessMessage =
+  | 'read-receipt'
+  | 'ask-register'
+  | 'ask-receipt-again'
+  | 'alarm-lost-decision'
+
+export type WitnessFact =
+  | 'the receipt is durable'
+  /** Asked after the receipt was read: our own row took the key. */
+  | 'the register has no row'
+  /** Asked after the register: forgetting deletes receipts before it deletes their decision. */
+  | 'the receipt is still there'
+
 /** One-phase: at most one branch wrote, and its own commit is the decision. */
 export type SoloMessage = 'commit-reader' | 'commit' | 'undo' | 'tell'
 export type SoloFact =
@@ -183,5 +222,69 @@ export const RECOVERY_ORDERING: Table<RecoveryMessage, RecoveryFact> = {
   'alarm-lost-vote': {
     after: ['the register still says commit'],
     because: 'the decision stands, and this participant lost what it had promised',
+  },
+}
+
+export const FORGETTING_ORDERING: Table<ForgettingMessage, ForgettingFact> = {
+  'read-decision': {
+    after: [],
+    because: 'a row that is read disturbs nobody',
+  },
+  'read-receipt': {
+    after: ['the decision is durably commit'],
+    because: 'only what was decided can have been applied',
+  },
+  'ask-receipt': {
+    after: ['the receipt was not seen'],
+    because: 'not seen may be prepared still, or lost; only the key tells which',
+  },
+  'ask-register': {
+    after: ['the receipt is absent'],
+    because:
+      'somebody else may have settled the row, and forgotten the receipt, since the row was read',
+  },
+  'alarm-lost-vote': {
+    after: ['the register still says commit'],
+    because: 'the decision stands, and a participant lost what it had promised',
+  },
+  settle: {
+    after: ['the decision is durably commit', 'every receipt is durable'],
+    because:
+      'a branch whose receipt is durable can never come back prepared after a crash; an empty ' +
+      'list of prepared branches may be seen before it is durable, and proves nothing',
+  },
+  'forget-receipt': {
+    after: ['the decision is durably settled'],
+    because:
+      'whoever finds neither branch nor receipt must find the row settled, or he would take the ' +
+      'vote for lost',
+  },
+  'forget-decision': {
+    after: [
+      'the decision is durably settled',
+      'every receipt is durably forgotten',
+      'the epoch is durably unlisted',
+    ],
+    because:
+      'a missing row of a listed epoch means abort; and a receipt without its decision is an alarm',
+  },
+}
+
+export const WITNESS_ORDERING: Table<WitnessMessage, WitnessFact> = {
+  'read-receipt': {
+    after: [],
+    because: 'a row that is read disturbs nobody',
+  },
+  'ask-register': {
+    after: ['the receipt is durable'],
+    because: 'a receipt is only visible after its decision: asked in this order, it must be there',
+  },
+  'ask-receipt-again': {
+    after: ['the register has no row'],
+    because: 'both may have been forgotten in the meantime, the receipt first',
+  },
+  'alarm-lost-decision': {
+    after: ['the receipt is still there'],
+    because: 'the register lost its decision, or this participant was set back',
   },
 }

@@ -20,7 +20,7 @@ export interface RecoveryState {
   /** Which end was sent, once one was. */
   readonly obeyed: 'nothing' | 'commit' | 'abort'
   readonly receipt: 'unasked' | 'asking' | 'found' | 'absent' | 'waits' | 'unclear'
-  readonly registerAgain: Knowledge | 'gone'
+  readonly registerAgain: Knowledge | 'gone' | 'settled'
   readonly verdict: Verdict | 'open'
 }
 
@@ -30,6 +30,8 @@ export type Verdict =
   | 'rolled-back'
   /** The register says commit, and this participant has neither the branch nor its receipt. */
   | 'lost-vote'
+  /** The register remembers the epoch, and lost a row that it had: it was set back. */
+  | 'lost-decision'
   /** Somebody else has rolled it back, as the register says. */
   | 'gone'
   /**
@@ -79,9 +81,7 @@ function learn(state: RecoveryState, event: RecoveryEvent): RecoveryState {
       if (state.registerAgain !== 'asking') {
         return { ...state, register: conclude(event.answer) }
       }
-      // The second time only a row that is still there matters; one that is gone was settled.
-      const isGone = event.answer.answer === 'absent'
-      return { ...state, registerAgain: isGone ? 'gone' : conclude(event.answer) }
+      return { ...state, registerAgain: readAgain(event.answer) }
     }
     case 'ended':
       return { ...state, ending: event.answer.answer }
@@ -90,6 +90,13 @@ function learn(state: RecoveryState, event: RecoveryEvent): RecoveryState {
     default:
       return assertNever(event)
   }
+}
+
+/** The second time it matters whether the row was settled: whoever settles has seen the receipt. */
+function readAgain(asked: AskAnswer): RecoveryState['registerAgain'] {
+  if (asked.answer === 'found' && asked.decision === 'settled') return 'settled'
+  const isForgotten = asked.answer === 'absent' && asked.memory === 'forgotten'
+  return isForgotten ? 'gone' : conclude(asked)
 }
 
 /** A receipt is only present or not: its epoch's memory plays no part (that is the register's). */
@@ -191,9 +198,31 @@ function receiptVerdict(state: RecoveryState): Verdict | 'open' {
     case 'unclear':
       return 'branch-unclear'
     case 'absent':
-      if (state.registerAgain === 'asking' || state.registerAgain === 'unasked') return 'open'
-      return state.registerAgain === 'gone' ? 'forgotten' : 'register-unclear'
+      return absentVerdict(state)
     default:
       return assertNever(state.receipt)
+  }
+}
+
+/** Neither branch nor receipt: what the register says afterwards tells why. */
+function absentVerdict({ registerAgain }: RecoveryState): Verdict | 'open' {
+  switch (registerAgain) {
+    case 'unasked':
+    case 'asking':
+      return 'open'
+    case 'settled':
+      return 'committed'
+    case 'gone':
+      return 'forgotten'
+    // A row goes only after its epoch has gone from the list.
+    case 'abort':
+      return 'lost-decision'
+    case 'commit':
+    case 'running':
+    case 'held':
+    case 'unclear':
+      return 'register-unclear'
+    default:
+      return assertNever(registerAgain)
   }
 }

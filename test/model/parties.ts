@@ -228,6 +228,7 @@ function handedBack(world: World, machines: Machines, verdict: recovery.Verdict)
       })
     // The last: nobody can have settled and cleaned what its own process is still ending.
     case 'lost-vote':
+    case 'lost-decision':
     case 'forgotten':
       return ownerLearns(world, machines, 'lost', { type: 'recovered', branch, result: 'lost' })
     case 'held':
