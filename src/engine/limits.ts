@@ -4,8 +4,24 @@
 export const LIMITS = {
   /** `timeoutMs` when none is given. */
   timeoutMs: 30_000,
-  /** The longest `timeoutMs`. Far below any retention of marks, which starts at a day. */
+  /** The longest `timeoutMs`. */
   longestTimeoutMs: 3_600_000,
+  /** `retentionMs` when none is given: how long a transaction that is over is remembered. A day. */
+  retentionMs: 86_400_000,
+  shortestRetentionMs: 10_000,
+  longestRetentionMs: 366 * 86_400_000,
+  /** `timeoutMs` is at most this part of `retentionMs`: what still runs must be remembered. */
+  timeoutsInRetention: 10,
+  /** Epochs that are opened within one retention: marks are kept for up to 1/4 longer. */
+  epochsInRetention: 4,
+  /** How often a database's marks are gone through within one retention, at the least. */
+  passesInRetention: 8,
+  /** Mean time between two times that a database's marks are gone through, at the most. */
+  forgetMs: 3_600_000,
+  /** A receipt that is younger is not asked for its decision: nearly all would be asked in vain. */
+  witnessAfterMs: 60_000,
+  /** Lost votes and lost decisions that a process remembers having reported. */
+  alarmsRemembered: 10_000,
   /**
    * How long a COMMIT that was sent may go unanswered after the caller's time ran out, before the
    * caller is told `unknown`. Most answer within milliseconds, and a known outcome is worth them.

@@ -116,7 +116,8 @@ function sentence(outcome: Outcome, isMarked: boolean): string {
     case 'unknown':
       return isMarked
         ? 'Whether it committed is not known yet; recovery ends it the same way everywhere'
-        : 'Whether it committed is not known, and no mark can tell: look at your own rows'
+        : 'Whether it committed is not known, and no mark can tell (receipt: true writes one): look ' +
+            'at your own rows'
     case 'committed':
       return 'It is committed'
     default:

@@ -33,6 +33,8 @@ export interface RunOptions {
   readonly isolation: (participant: string) => Isolation | undefined
   readonly decider: string | undefined
   readonly resolveWhen: 'applied' | 'decided'
+  /** Whether a transaction in one database is marked too, so that it can be asked for. */
+  readonly receipt: 'always' | 'when needed'
   /** On `World.now()`. */
   readonly deadline: number
   readonly timeoutMs: number
@@ -97,12 +99,12 @@ export class Run {
 
   async #begin(name: string): Promise<Branch> {
     const { participants, warmth } = this.#setting
-    const { txid, reads, isolation, deadline, timeoutMs, over } = this.#options
+    const { txid, reads, isolation, deadline, timeoutMs, over, receipt } = this.#options
     const participant = participants.get(name)
     if (participant === undefined) throw new Error(`${name} is not configured`)
     const access = reads.has(name) ? 'read' : 'write'
     // Before BEGIN, so that the epoch which the claim must find is in every snapshot.
-    if (access === 'write') await unlessAborted(over, warmth.of(participant))
+    if (access === 'write') await unlessAborted(over, warmth.of(participant, receipt))
     const request = { txid, access, isolation: isolation(name), deadline, timeoutMs } as const
     return participant.join({ ...request, signal: over })
   }
@@ -133,7 +135,7 @@ export class Run {
       access: this.#options.reads.has(branch.name) ? ('read' as const) : ('write' as const),
       canPrepare: branch.canPrepare,
     }))
-    const settled = settle(joined, this.#options.decider)
+    const settled = settle(joined, this.#options.decider, this.#options.receipt)
     if ('plan' in settled) return settled.plan
     const error = cannotPrepare(settled.refused, this.#options.decider)
     throw await this.#rollBack({ kind: 'thrown', error })

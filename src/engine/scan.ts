@@ -15,6 +15,7 @@
 import { readGid } from '../protocol/index.ts'
 import type { Gid, recovery } from '../protocol/index.ts'
 import type { Participant, PreparedBranch } from '../ports/index.ts'
+import { inParallel } from './in-parallel.ts'
 import { LIMITS } from './limits.ts'
 import { doubtOf, inDoubtOf } from './recover.ts'
 import type { Recovery, RecoverySetting } from './recover.ts'
@@ -273,17 +274,4 @@ class Pause {
 /** A call, so that it is read anew each time. */
 function isOver(signal: AbortSignal): boolean {
   return signal.aborted
-}
-
-/** Runs `work` over all items, at most `limit` at the same time. */
-async function inParallel<T>(
-  limit: number,
-  items: readonly T[],
-  work: (item: T) => Promise<void>,
-): Promise<void> {
-  const queue = [...items]
-  const worker = async (): Promise<void> => {
-    for (let item = queue.shift(); item !== undefined; item = queue.shift()) await work(item)
-  }
-  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker))
 }

@@ -2,7 +2,7 @@
  * Reading a database's epoch before the first transaction that may need it.
  *
  * Owns: doing it now and then per process and participant, and not where one database is all
- * there is.
+ * there is and no receipt is asked for.
  * Promises: never fails a transaction. Whoever needs the epoch asks for it again, and gets the error.
  *
  * Why before BEGIN: under REPEATABLE READ and SERIALIZABLE the claim reads the list of epochs in
@@ -23,8 +23,8 @@ export class Warmth {
     this.#world = world
   }
 
-  of(participant: Participant): Promise<void> {
-    if (!this.#isNeeded) return Promise.resolve()
+  of(participant: Participant, receipt: 'always' | 'when needed'): Promise<void> {
+    if (!this.#isNeeded && receipt === 'when needed') return Promise.resolve()
     const before = this.#warm.get(participant.name)
     if (before !== undefined && this.#world.now() - before.at < AGAIN_MS) return before.read
     const read = participant.currentEpoch().then(

@@ -1,3 +1,4 @@
 /** The seam: what a system must offer, and what the world must offer. Types and contracts only. */
 export * from './participant.ts'
+export * from './memory.ts'
 export * from './world.ts'

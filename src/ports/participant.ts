@@ -10,6 +10,7 @@
  * Never: knows of a plan, an order or another branch. That is the protocol's.
  */
 import type { Answer, AskAnswer, EndAnswer, Gid, TransactionId } from '../protocol/index.ts'
+import type { Memory } from './memory.ts'
 import type { World } from './world.ts'
 
 /** What `createAssent` gives to each system when it opens a participant. */
@@ -18,6 +19,8 @@ export interface ParticipantContext {
   /** The name under which the participant is configured. */
   readonly name: string
   readonly world: World
+  /** How long marks are kept. An epoch must be read anew far more often. */
+  readonly retentionMs: number
 }
 
 /** What a system's function (`pg(pool)`) returns: a participant that has no name yet. */
@@ -55,12 +58,19 @@ export interface Participant<Handle = unknown> {
   ask(question: Question): Promise<AskAnswer>
   /** Whether a decision stands here for a txid whose register is not known. Never inserts. */
   lookUp(txid: string): Promise<'committed' | 'not-found' | 'unclear'>
+  /** The marks and epochs here, for forgetting. */
+  readonly memory: Memory
   /** Everything prepared in this database, ours or not, from a connection reserved for recovery. */
   listPrepared(): Promise<PreparedList>
   /** Ends a prepared branch from a connection reserved for recovery. */
   endPrepared(gid: Gid, decision: 'commit' | 'abort'): Promise<EndAnswer>
   /** Whether an error that the user's function threw means "run the transaction again". */
   isRetryable(error: unknown): boolean
+  /**
+   * Takes every epoch off the list, because this database was restored; with `print` only returns
+   * the SQL, for a restore job that runs before any process can reach the database.
+   */
+  restored(options: { readonly print: boolean }): Promise<string>
   /** Creates the schema; with `print` only returns its SQL. */
   migrate(options: { readonly print: boolean }): Promise<string>
   /** Ends the connections reserved for recovery. The user's pool stays open. */

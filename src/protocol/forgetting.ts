@@ -85,7 +85,10 @@ export type ForgettingEvent =
 
 export type ForgettingEffect =
   | { readonly send: 'read-decision' | 'ask-register' | 'settle' | 'forget-decision' }
-  | { readonly send: 'read-receipt' | 'ask-receipt' | 'forget-receipt'; readonly participant: string }
+  | {
+      readonly send: 'read-receipt' | 'ask-receipt' | 'forget-receipt'
+      readonly participant: string
+    }
   | { readonly send: 'alarm-lost-vote'; readonly participant: string }
 
 export interface ForgettingStep {

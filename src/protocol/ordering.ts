@@ -95,10 +95,7 @@ export type ForgettingFact =
 
 /** Messages of whoever looks whether a receipt still has its decision. */
 export type WitnessMessage =
-  | 'read-receipt'
-  | 'ask-register'
-  | 'ask-receipt-again'
-  | 'alarm-lost-decision'
+  'read-receipt' | 'ask-register' | 'ask-receipt-again' | 'alarm-lost-decision'
 
 export type WitnessFact =
   | 'the receipt is durable'

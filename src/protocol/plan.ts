@@ -24,7 +24,10 @@ export interface OnePhasePlan {
   readonly writers: readonly [] | readonly [string]
 }
 
-/** Two or more wrote: all but the decider prepare, and its COMMIT decides. */
+/**
+ * Two or more wrote: all but the decider prepare, and its COMMIT decides. With a wish for a receipt
+ * also one that wrote alone: then there are no voters, and its mark can be asked for.
+ */
 export interface TwoPhasePlan {
   readonly protocol: 'two-phase'
   readonly readers: readonly string[]
@@ -48,11 +51,18 @@ export type Settled =
  * The decider is the one that can't prepare, if there is one; else the wished one, if it wrote;
  * else the first that joined. A wish that contradicts the first rule is refused, not overruled.
  */
-export function settle(joined: readonly Joined[], wish: string | undefined): Settled {
+export function settle(
+  joined: readonly Joined[],
+  wish: string | undefined,
+  receipt: 'always' | 'when needed' = 'when needed',
+): Settled {
   const readers = joined.filter((branch) => branch.access === 'read').map((branch) => branch.name)
   const writers = joined.filter((branch) => branch.access === 'write')
   const [first, second] = writers
   if (first === undefined) return { plan: { protocol: 'one-phase', readers, writers: [] } }
+  if (second === undefined && receipt === 'always') {
+    return { plan: { protocol: 'two-phase', readers, decider: first.name, voters: [] } }
+  }
   if (second === undefined) {
     return { plan: { protocol: 'one-phase', readers, writers: [first.name] } }
   }

@@ -7,10 +7,18 @@
  */
 import { AssentError, checkName, checkNamesFit } from '../protocol/index.ts'
 import type { Participant, ParticipantDefinition, World } from '../ports/index.ts'
-import { LIMITS, Recovery, Scan, Warmth, unlessAborted, warnOf } from '../engine/index.ts'
+import {
+  Forgetting,
+  LIMITS,
+  Recovery,
+  Scan,
+  Warmth,
+  unlessAborted,
+  warnOf,
+} from '../engine/index.ts'
 import type { InDoubt, RecoverySetting, Report } from '../engine/index.ts'
 import { nodeWorld } from '../platform/node-world.ts'
-import { checkOptions, quote, typeOf, wrong } from './options.ts'
+import { between, checkOptions, checkParticipant, quote, typeOf, wrong } from './options.ts'
 import type { TransactionDefaults, TransactionOptions } from './options.ts'
 import { outcomeOf } from './outcome.ts'
 import type { OutcomeAnswer, OutcomeOptions } from './outcome.ts'
@@ -34,6 +42,12 @@ export interface AssentSetting<D extends Definitions> extends TransactionDefault
   readonly app: string
   /** The databases, by the names that transactions use. */
   readonly participants: D
+  /**
+   * How long a transaction that is over can still be asked for, and a branch that comes back can
+   * still end by itself, in milliseconds. Default: 86,400,000 (a day); at least 10,000. Of several
+   * processes, the shortest counts.
+   */
+  readonly retentionMs?: number
   /**
    * Told of what happens in the background. Without it, what a person must look at becomes a
    * process warning.
@@ -66,6 +80,15 @@ export interface Assent<D extends Definitions = Definitions> {
   recover(options?: { readonly signal?: AbortSignal }): Promise<readonly InDoubt[]>
   /** Creates Assent's tables everywhere; with `print`, only returns the SQL by participant. */
   migrate(options?: { readonly print?: boolean }): Promise<Readonly<Record<string, string>>>
+  /**
+   * To be called when a participant's database was restored from a backup or set back to a snapshot,
+   * **before any other process can reach it**: branches whose decision it may have lost are then
+   * held for a person instead of being rolled back. With `print`, only returns the SQL, for the
+   * restore job to run.
+   *
+   * @throws AssentError `ASSENT_UNKNOWN_PARTICIPANT`, or what says why it can't be reached
+   */
+  restored(participant: keyof D & string, options?: { readonly print?: boolean }): Promise<string>
   /** Stops recovery and ends its connections, once what is under way is finished. Idempotent. */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
@@ -75,11 +98,13 @@ const SETTINGS: readonly string[] = [
   'app',
   'participants',
   'onReport',
+  'retentionMs',
   'timeoutMs',
   'branchIsolation',
   'retry',
   'resolveWhen',
   'decider',
+  'receipt',
 ]
 
 /**
@@ -112,6 +137,7 @@ export function createAssent<const D extends Definitions>(setting: AssentSetting
 
 class AssentObject<D extends Definitions> implements Assent<D> {
   readonly #app: string
+  readonly #retentionMs: number
   readonly #defaults: TransactionDefaults
   readonly #participants: ReadonlyMap<string, Participant>
   readonly #world: World
@@ -126,8 +152,9 @@ class AssentObject<D extends Definitions> implements Assent<D> {
     participants: ReadonlyMap<string, Participant>,
     world: World,
   ) {
-    const { app, participants: _participants, onReport, ...defaults } = setting
+    const { app, participants: _participants, onReport, retentionMs, ...defaults } = setting
     this.#app = app
+    this.#retentionMs = retentionMs ?? LIMITS.retentionMs
     this.#defaults = defaults
     this.#participants = participants
     this.#world = world
@@ -151,7 +178,11 @@ class AssentObject<D extends Definitions> implements Assent<D> {
         this.#keep(work)
       },
     }
-    for (const participant of participants.values()) this.#keep(this.#scan.loop(participant))
+    const forgetting = new Forgetting(app, recoverySetting, this.#retentionMs)
+    for (const participant of participants.values()) {
+      this.#keep(this.#scan.loop(participant))
+      this.#keep(forgetting.loop(participant))
+    }
   }
 
   async transaction<T>(
@@ -162,7 +193,8 @@ class AssentObject<D extends Definitions> implements Assent<D> {
     if (typeof work !== 'function') {
       throw wrong(`transaction() ${typeOf(work)}`, 'a function as first argument')
     }
-    const checked = checkOptions(this.#defaults, options, [...this.#participants.keys()])
+    const names = [...this.#participants.keys()]
+    const checked = checkOptions(this.#defaults, options, names, this.#retentionMs)
     return this.#whileOpen(() => runTransaction(this.#setting, checked, work))
   }
 
@@ -200,6 +232,13 @@ class AssentObject<D extends Definitions> implements Assent<D> {
       ),
     )
     return Object.fromEntries(done)
+  }
+
+  async restored(name: string, options: { readonly print?: boolean } = {}): Promise<string> {
+    this.#refuseWhenClosed()
+    checkParticipant('restored()', name, [...this.#participants.keys()])
+    const participant = this.#participants.get(name)
+    return participant?.restored({ print: options.print ?? false }) ?? ''
   }
 
   close(): Promise<void> {
@@ -258,7 +297,9 @@ function openParticipants(
   const names = Object.keys(participants)
   for (const name of names) checkName('participant', name)
   checkNamesFit(app, names)
-  checkOptions({}, withoutSetting(setting), names)
+  const retentionMs = setting.retentionMs ?? LIMITS.retentionMs
+  between('retentionMs', retentionMs, LIMITS.shortestRetentionMs, LIMITS.longestRetentionMs)
+  checkOptions({}, defaultsOf(setting), names, retentionMs)
   const opened = new Map<string, Participant>()
   const identities = new Map<object, string>()
   for (const [name, definition] of Object.entries(participants)) {
@@ -273,7 +314,7 @@ function openParticipants(
       })
     }
     identities.set(definition.identity, name)
-    opened.set(name, definition.open({ app, name, world }))
+    opened.set(name, definition.open({ app, name, world, retentionMs }))
   }
   return opened
 }
@@ -303,8 +344,8 @@ function checkSetting(setting: AssentSetting<Definitions>): void {
   }
 }
 
-function withoutSetting(setting: AssentSetting<Definitions>): TransactionOptions {
-  const { app: _app, participants: _participants, onReport: _onReport, ...defaults } = setting
+function defaultsOf(setting: AssentSetting<Definitions>): TransactionOptions {
+  const { app: _1, participants: _2, onReport: _3, retentionMs: _4, ...defaults } = setting
   return defaults
 }
 

@@ -13,7 +13,8 @@ import { LIMITS } from '../engine/index.ts'
 export interface TransactionDefaults<Name extends string = string> {
   /**
    * The longest that a transaction may take until it is decided, in milliseconds; afterwards it only
-   * ends the waiting. Retries share it. Default: 30,000; at most 3,600,000.
+   * ends the waiting. Retries share it. Default: 30,000; at most 3,600,000, and at most a tenth of
+   * `retentionMs`.
    */
   readonly timeoutMs?: number
   /** The isolation of every branch, or of each by its name. Default: the session's own. */
@@ -34,6 +35,11 @@ export interface TransactionDefaults<Name extends string = string> {
   readonly resolveWhen?: 'applied' | 'decided'
   /** The participant whose commit is the decision, when it wrote. Default: the first that joined. */
   readonly decider?: Name
+  /**
+   * Marks a transaction that wrote in one database only, too: when the answer to its COMMIT is lost,
+   * `outcome()` can be asked. Costs one message and one small row. Default: false.
+   */
+  readonly receipt?: boolean
 }
 
 /** Options of one transaction. */
@@ -54,6 +60,7 @@ export interface CheckedOptions {
   readonly backoff: { readonly firstMs: number; readonly longestMs: number }
   readonly resolveWhen: 'applied' | 'decided'
   readonly decider: string | undefined
+  readonly receipt: 'always' | 'when needed'
   readonly reads: ReadonlySet<string>
   readonly signal: AbortSignal | undefined
 }
@@ -64,6 +71,7 @@ const DEFAULT_NAMES = [
   'retry',
   'resolveWhen',
   'decider',
+  'receipt',
 ] as const satisfies readonly (keyof TransactionDefaults)[]
 const NAMES: readonly string[] = [...DEFAULT_NAMES, 'reads', 'signal']
 const RETRY_NAMES: readonly string[] = ['attempts', 'firstMs', 'longestMs']
@@ -74,6 +82,7 @@ export function checkOptions(
   defaults: TransactionDefaults,
   given: TransactionOptions,
   participants: readonly string[],
+  retentionMs: number,
 ): CheckedOptions {
   for (const name of Object.keys(given)) {
     if (!NAMES.includes(name))
@@ -93,12 +102,16 @@ export function checkOptions(
   }
   between('retry.firstMs', backoff.firstMs, 0, LIMITS.longestTimeoutMs)
   between('retry.longestMs', backoff.longestMs, 0, LIMITS.longestTimeoutMs)
-  const timeoutMs = options.timeoutMs ?? LIMITS.timeoutMs
-  between('timeoutMs', timeoutMs, 1, LIMITS.longestTimeoutMs)
+  // What still runs must be remembered: see `retentionMs`.
+  const longestMs = Math.min(LIMITS.longestTimeoutMs, retentionMs / LIMITS.timeoutsInRetention)
+  const timeoutMs = options.timeoutMs ?? Math.min(LIMITS.timeoutMs, longestMs)
+  between('timeoutMs', timeoutMs, 1, longestMs)
   const resolveWhen: unknown = options.resolveWhen ?? 'applied'
   if (resolveWhen !== 'applied' && resolveWhen !== 'decided') {
     throw wrong(`resolveWhen ${quote(resolveWhen)}`, `'applied' or 'decided'`)
   }
+  const receipt: unknown = options.receipt ?? false
+  if (typeof receipt !== 'boolean') throw wrong(`receipt ${quote(receipt)}`, 'true or false')
   const signal: unknown = options.signal
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw wrong(`signal ${quote(signal)}`, 'an AbortSignal')
@@ -113,6 +126,7 @@ export function checkOptions(
     backoff,
     resolveWhen,
     decider: options.decider,
+    receipt: receipt ? 'always' : 'when needed',
     reads: new Set(reads),
     signal,
   }

@@ -4,7 +4,13 @@
  * Owns: which register is asked, and how long.
  * Promises: `aborted` only when it can never commit; `unknown` comes with a reason.
  */
-import { AssentError, conclude, assertNever, parseTransactionId } from '../protocol/index.ts'
+import {
+  AssentError,
+  assertNever,
+  conclude,
+  formatTransactionId,
+  parseTransactionId,
+} from '../protocol/index.ts'
 import type { TransactionId } from '../protocol/index.ts'
 import type { Participant, World } from '../ports/index.ts'
 import { LIMITS, backoffMs, unlessAborted } from '../engine/index.ts'
@@ -22,8 +28,10 @@ export type UnknownReason =
   | 'running'
   /** The register could not be asked. */
   | 'unreachable'
-  /** The register does not remember its epoch: nothing can be concluded. */
+  /** A branch of it is prepared, and its register does not remember its epoch: left for a person. */
   | 'held'
+  /** It is over for longer than the retention, or its register was set back: nobody remembers. */
+  | 'forgotten'
   /** The id names no register, and no participant has a decision under it. */
   | 'not-found'
   | 'register-not-configured'
@@ -132,11 +140,30 @@ async function askRegister(
     case 'abort':
       return { outcome: 'aborted' }
     case 'running':
+      return { outcome: 'unknown', reason: 'running' }
     case 'held':
-      return { outcome: 'unknown', reason: conclusion }
+      return { outcome: 'unknown', reason: await whyHeld(id, participants) }
     case 'unclear':
       return { outcome: 'unknown', reason: 'unreachable' }
     default:
       return assertNever(conclusion)
   }
+}
+
+/** Nothing is left of most that are forgotten; a branch that is still prepared waits for a person. */
+async function whyHeld(
+  id: TransactionId,
+  participants: ReadonlyMap<string, Participant>,
+): Promise<'held' | 'forgotten' | 'unreachable'> {
+  const prefix = `${formatTransactionId(id)}.`
+  const listings = await Promise.allSettled(
+    [...participants.values()].map((each) => each.listPrepared()),
+  )
+  const isListed = listings.some(
+    (listing) =>
+      listing.status === 'fulfilled' &&
+      listing.value.branches.some(({ gid }) => gid.startsWith(prefix)),
+  )
+  if (isListed) return 'held'
+  return listings.every(({ status }) => status === 'fulfilled') ? 'forgotten' : 'unreachable'
 }

@@ -77,6 +77,7 @@ async function attemptOnce<Handles, T>(
     isolation: options.isolation,
     decider: options.decider,
     resolveWhen: options.resolveWhen,
+    receipt: options.receipt,
   })
   const committed: (() => unknown)[] = []
   const tx: Transaction = {

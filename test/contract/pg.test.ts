@@ -15,6 +15,7 @@ async function openPostgres(): Promise<SystemDatabase> {
     app: 'contract',
     name: 'contract',
     world: nodeWorld,
+    retentionMs: 86_400_000,
   })
   onTestFinished(() => participant.close())
   return {

@@ -1,10 +1,15 @@
 import { describe, expect, test } from 'vitest'
 import { ERROR_CODES } from 'assent'
 import { LIMITS } from '../../src/engine/limits.ts'
-import { TWO_PHASE_ORDERING } from '../../src/protocol/index.ts'
+import {
+  FORGETTING_ORDERING,
+  TWO_PHASE_ORDERING,
+  WITNESS_ORDERING,
+} from '../../src/protocol/index.ts'
+import type { Row } from '../../src/protocol/index.ts'
 import { DEFINITE_ANSWERS } from '../../src/systems/pg/answers.ts'
 import { schemaNames, schemaSql } from '../../src/systems/pg/schema.ts'
-import { blocks, read, table } from './markdown.ts'
+import { blocks, read, table, tables } from './markdown.ts'
 
 describe('docs/errors.md', () => {
   const sections = new Map(
@@ -38,13 +43,22 @@ test('docs/reference/schema.md prints the schema exactly', () => {
   expect(blocks(read('docs/reference/schema.md'), 'sql')[0]).toBe(schemaSql(schemaNames('assent')))
 })
 
-test('ARCHITECTURE.md has the ordering table of the code', () => {
-  const rows = table(read('ARCHITECTURE.md'), '| message | leaves when |').flatMap(
-    ([messages = '', facts = '']) =>
-      messages.split(', ').map((message) => [message, facts.split(' · ')] as const),
+test.each([
+  ['ARCHITECTURE.md', 0, TWO_PHASE_ORDERING],
+  ['docs/decisions/0007-what-may-be-forgotten.md', 0, FORGETTING_ORDERING],
+  ['docs/decisions/0007-what-may-be-forgotten.md', 1, WITNESS_ORDERING],
+] as const)('%s has ordering table %i of the code', (page, at, table) => {
+  const rows = tables(read(page), '| message | leaves when |')[at] ?? []
+  const printed = rows.flatMap(([messages = '', facts = '']) =>
+    messages
+      .split(', ')
+      .map((message) => [message, facts.split(' · ').filter((fact) => fact !== '')] as const),
   )
-  const ordering = Object.entries(TWO_PHASE_ORDERING).map(([message, row]) => [message, row.after])
-  expect(Object.fromEntries(rows)).toEqual(Object.fromEntries(ordering))
+  const ordering = Object.entries<Row<string>>(table).map(([message, { after }]) => [
+    message,
+    after,
+  ])
+  expect(Object.fromEntries(printed)).toEqual(Object.fromEntries(ordering))
 })
 
 test('the whitelist of definite answers is printed as it is', () => {

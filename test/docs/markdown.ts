@@ -46,17 +46,27 @@ export function anchors(text: string): ReadonlySet<string> {
   )
 }
 
-/** The cells of a Markdown table that begins with this header row, row by row. */
+/** The cells of the first Markdown table that begins with this header row, row by row. */
 export function table(text: string, header: string): readonly (readonly string[])[] {
+  const [first] = tables(text, header)
+  if (first === undefined) throw new Error(`there is no table with the header ${header}`)
+  return first
+}
+
+/** The cells of every table that begins with this header row. */
+export function tables(text: string, header: string): readonly (readonly (readonly string[])[])[] {
   const lines = text.split('\n')
-  const at = lines.indexOf(header)
-  if (at === -1) throw new Error(`there is no table with the header ${header}`)
-  const rest = lines.slice(at + 2)
-  const end = rest.findIndex((line) => !line.startsWith('|'))
-  return rest.slice(0, end === -1 ? undefined : end).map((line) =>
-    line
-      .split('|')
-      .slice(1, -1)
-      .map((cell) => cell.trim()),
-  )
+  return lines.flatMap((line, at) => {
+    if (line !== header) return []
+    const rest = lines.slice(at + 2)
+    const end = rest.findIndex((each) => !each.startsWith('|'))
+    return [rest.slice(0, end === -1 ? undefined : end).map(cells)]
+  })
+}
+
+function cells(line: string): readonly string[] {
+  return line
+    .split('|')
+    .slice(1, -1)
+    .map((cell) => cell.trim())
 }

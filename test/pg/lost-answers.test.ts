@@ -180,4 +180,31 @@ describe('one database alone', () => {
     })
     expect(await databases.stock.count()).toBe(1)
   })
+
+  test('with receipt: true, a lost answer to COMMIT is looked up, and an id can be asked', async () => {
+    const { assent, faults, databases } = await proxied()
+    const receipted = (): Promise<void> =>
+      assent.transaction(
+        async ({ orders }, tx) => {
+          tx.onCommitted(() => {
+            expect(tx.plan).toMatchObject({ decider: 'orders', voters: [] })
+          })
+          await orders.query('insert into t values (1)')
+        },
+        { receipt: true, timeoutMs: 500 },
+      )
+    faults.answer['orders decide'] = () => 'drop-connection'
+    await receipted()
+    expect(await databases.orders.count()).toBe(1)
+
+    faults.answer['orders decide'] = never
+    const unknown = await refusal(receipted(), 'ASSENT_TIMEOUT', 'unknown')
+    const asked = await assent.outcome(unknown.transactionId ?? '', { waitMs: 10_000 })
+    expect(asked).toEqual({ outcome: 'committed' })
+
+    faults.request['orders decide'] = () => 'drop-connection'
+    const aborted = await refusal(receipted(), 'ASSENT_UNCLEAR')
+    expect(await assent.outcome(aborted.transactionId ?? '')).toEqual({ outcome: 'aborted' })
+    expect(await databases.orders.count()).toBe(2)
+  })
 })

@@ -3,7 +3,7 @@ import { createAssent } from 'assent'
 import { pg as participant } from 'assent/pg'
 import { openShop, writeBoth } from '../support/assent.ts'
 import type { Shop } from '../support/assent.ts'
-import { leaveBehind } from '../support/leftover.ts'
+import { leaveBehind, openParticipant } from '../support/leftover.ts'
 
 async function fate(shop: Shop): Promise<unknown> {
   return {
@@ -127,6 +127,42 @@ describe('memory', () => {
       .toMatchObject([{ type: 'in-doubt', inDoubt: { reason: 'held' } }])
   })
 
+  test.each([
+    ['lossless', []],
+    ['lossy', ['held']],
+  ] as const)(
+    'after a fail-over that is %s, what was undecided ends so: %j',
+    async (failover, left) => {
+      const shop = await openShop()
+      await shop.assent.close()
+      const leftover = await leaveBehind(shop, 'voted')
+      // The epoch was opened on another timeline: that of the server that was there before.
+      await shop.orders.sql("update assent.epoch set server = '00000099'")
+      const assent = createAssent({
+        app: 'shop',
+        participants: {
+          orders: participant(shop.orders.pool, { failover }),
+          stock: participant(shop.stock.pool, { failover }),
+        },
+        onReport: () => undefined,
+      })
+      onTestFinished(() => assent.close())
+      await assent.transaction(async ({ orders, stock }) => {
+        await orders.query('insert into t values (2)')
+        await stock.query('insert into t values (2)')
+      })
+      leftover.vanish()
+      const reasons = async () => (await assent.recover()).map(({ reason }) => reason)
+      await expect.poll(reasons, { timeout: 10_000 }).toEqual(left)
+      expect(await shop.stock.prepared()).toHaveLength(left.length)
+      expect(await shop.orders.sql('select server from assent.epoch order by ordinal')).toEqual(
+        failover === 'lossless'
+          ? [{ server: '00000099' }, { server: '00000001' }]
+          : [{ server: '00000001' }],
+      )
+    },
+  )
+
   test('a decision that is found is obeyed, whatever was forgotten', async () => {
     const shop = await openShop()
     const leftover = await leaveBehind(shop, 'decided')
@@ -170,11 +206,9 @@ describe('a lost vote', () => {
     // Nothing is listed any more; the process that still waits for its answer asks.
     const { Recovery } = await import('../../src/engine/index.ts')
     const { nodeWorld } = await import('../../src/platform/node-world.ts')
-    const open = (name: 'orders' | 'stock') =>
-      participant(shop[name].pool).open({ app: 'shop', name, world: nodeWorld })
     const participants = new Map([
-      ['orders', open('orders')],
-      ['stock', open('stock')],
+      ['orders', openParticipant(shop, 'orders')],
+      ['stock', openParticipant(shop, 'stock')],
     ])
     const recovery = new Recovery({
       participants,

@@ -4,6 +4,7 @@
  */
 import { onTestFinished } from 'vitest'
 import { pg as participant } from 'assent/pg'
+import type { PgOptions } from 'assent/pg'
 import type { Branch, Participant } from '../../src/ports/index.ts'
 import { run } from './pg-branch.ts'
 import { formatTransactionId } from '../../src/protocol/index.ts'
@@ -26,13 +27,9 @@ export async function leaveBehind(
   step: 'claimed' | 'voted' | 'decided',
   timeoutMs = 60_000,
 ): Promise<Leftover> {
-  const open = (name: string, pool: Shop['orders']['pool']): Participant =>
-    participant(pool).open({ app: 'shop', name, world: nodeWorld })
-  const orders = open('orders', shop.orders.pool)
-  const stock = open('stock', shop.stock.pool)
-  onTestFinished(async () => {
-    await Promise.all([orders.close(), stock.close()])
-  })
+  const open = (name: 'orders' | 'stock'): Participant => openParticipant(shop, name)
+  const orders = open('orders')
+  const stock = open('stock')
   await stock.readyToMark()
   const epoch = await orders.currentEpoch()
   const txid = Buffer.from(nodeWorld.randomBytes(15)).toString('base64url')
@@ -69,6 +66,21 @@ export async function leaveBehind(
     },
   }
 }
+
+/** A participant as the engine sees it, closed when the test is over. */
+export function openParticipant(
+  shop: Shop,
+  name: 'orders' | 'stock',
+  options: PgOptions = {},
+): Participant {
+  const context = { app: 'shop', name, world: nodeWorld, retentionMs: RETENTION_MS }
+  const opened = participant(shop[name].pool, options).open(context)
+  onTestFinished(() => opened.close())
+  return opened
+}
+
+/** A day. Tests make rows older instead of waiting. */
+export const RETENTION_MS = 86_400_000
 
 function yes(answer: { answer: string }): void {
   if (answer.answer !== 'yes') throw new Error(JSON.stringify(answer))

@@ -9,7 +9,10 @@
  *   mark                 the SQL of claim, receipt and *Ask*
  *   message              several statements under one Sync, and their whole answer
  *   answers              the whitelist of definite answers
- *   register             asking marks, and the epochs that this database remembers
+ *   register             asking marks, and this process's epoch
+ *   epochs               the epochs that this database remembers
+ *   memory               marks in batches, for forgetting
+ *   acknowledged         transactions of our own, of which only an acknowledged COMMIT counts
  *   prepared             what is prepared here, and ending it
  *   site, schema         whether this database may be marked; Assent's tables
  *   service-connections  the connections that Assent keeps for itself
@@ -28,7 +31,7 @@ export type { ClientOf, PgHandle } from './handle.ts'
 export type { PgOptions } from './participant.ts'
 export type { PgPool } from './driver.ts'
 
-const OPTIONS = new Set(['schema', 'recovery'])
+const OPTIONS = new Set(['schema', 'recovery', 'failover'])
 
 /**
  * Makes a participant of a node-postgres pool. Needs PostgreSQL 14 or newer and `pg` 8.11 or newer.
@@ -55,11 +58,17 @@ export function pg<P extends { query: unknown; options: object }>(
   for (const name of Object.keys(options)) {
     if (OPTIONS.has(name)) continue
     throw refusal(
-      `pg() was given the unknown option ${JSON.stringify(name)}. Known: schema, recovery.`,
+      `pg() was given the unknown option ${JSON.stringify(name)}. Known: schema, recovery, failover.`,
     )
   }
   if (options.schema !== undefined && !/^[^\0]{1,63}$/.test(options.schema)) {
     throw refusal('pg() was given a `schema` that is no name of 1 to 63 characters.')
+  }
+  const failover: unknown = options.failover
+  if (failover !== undefined && failover !== 'lossless' && failover !== 'lossy') {
+    throw refusal(
+      `pg() was given \`failover: ${JSON.stringify(failover)}\`. Expected 'lossless' or 'lossy'.`,
+    )
   }
   return {
     system: 'pg',

@@ -9,6 +9,7 @@
  * Never: relies on the user's role, search path or settings.
  */
 import type { Mark, Question } from '../../ports/index.ts'
+import type { Failover } from './epochs.ts'
 import type { Statement } from './message.ts'
 import type { SchemaNames } from './schema.ts'
 
@@ -145,11 +146,17 @@ export const ASKED_TAGS: readonly string[] = ['BEGIN', 'SET', 'INSERT 0 1']
  * in a statement of its own, after the insert: read before it, the list could be older than the
  * row's absence.
  */
-export function memoryStatements(names: SchemaNames, epoch: string): readonly Statement[] {
+export function memoryStatements(
+  names: SchemaNames,
+  epoch: string,
+  failover: Failover,
+): readonly Statement[] {
+  // A replica that loses nothing when it is promoted remembers what its primary did.
+  const isPresent = failover === 'lossless' ? 'true' : `epoch.server = ${TIMELINE}`
   return [
     {
       text: `SELECT EXISTS (SELECT FROM ${names.epoch} AS epoch
-  WHERE epoch.id = $1::text AND epoch.server = ${TIMELINE} AND epoch.origin = ${names.origin})`,
+  WHERE epoch.id = $1::text AND ${isPresent} AND epoch.origin = ${names.origin})`,
       values: [epoch],
     },
     // An abort needs no stored row: the owner's claim died with its transaction.

@@ -23,9 +23,11 @@ import { connectionFacts } from './connection-facts.ts'
 import type { ConnectionFacts } from './connection-facts.ts'
 import type { PgPool, PgPoolClient } from './driver.ts'
 import { isServerError } from './driver.ts'
+import type { Failover } from './epochs.ts'
 import { GuardedConnection } from './guarded-connection.ts'
 import { makeHandle } from './handle.ts'
 import type { PgHandle } from './handle.ts'
+import { PgMemory } from './memory.ts'
 import { send } from './message.ts'
 import { endPrepared, listPrepared } from './prepared.ts'
 import { Register } from './register.ts'
@@ -48,6 +50,13 @@ export interface PgOptions {
    * when the pool goes through a pooler that would share one session between clients.
    */
   readonly recovery?: object
+  /**
+   * `lossless`: a replica that is promoted here has every commit that was ever acknowledged
+   * (synchronous replication, and a fail-over that keeps to it). Branches that were in doubt then
+   * end by themselves. Default `lossy`: after a fail-over, branches without a row in their register
+   * are held for a person.
+   */
+  readonly failover?: Failover
 }
 
 /** Pooled connections can be dead without knowing it, all of them, after a server's restart. */
@@ -64,6 +73,7 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
   readonly #asking: ServiceConnections
   readonly #register: Register
   readonly #site: Site
+  readonly memory: PgMemory
 
   constructor(pool: P, options: PgOptions, context: ParticipantContext) {
     this.name = context.name
@@ -86,7 +96,11 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
       limit: SERVICE_CONNECTIONS,
       idleMs: IDLE_MS,
     })
-    this.#register = new Register(this.#names, this.#asking, context.world)
+    const marks = { names: this.#names, connections: this.#asking }
+    const { app, name, world, retentionMs } = context
+    const failover = options.failover ?? 'lossy'
+    this.#register = new Register({ ...marks, world, failover, retentionMs })
+    this.memory = new PgMemory({ ...marks, app, name, register: this.#register })
     this.#site = new Site(context.name, this.#names, this.#asking)
   }
 
@@ -246,6 +260,12 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
 
   migrate(options: { readonly print: boolean }): Promise<string> {
     return this.#site.migrate(options)
+  }
+
+  async restored(options: { readonly print: boolean }): Promise<string> {
+    const sql = await this.#site.restored(options)
+    this.forgetEpoch()
+    return sql
   }
 
   async close(): Promise<void> {

@@ -7,34 +7,47 @@
  * Never: takes a lock time-out for anything but "somebody has this key".
  */
 import { EPOCH_BYTES } from '../../protocol/index.ts'
-import type { AskAnswer } from '../../protocol/index.ts'
+import type { AskAnswer, Decision } from '../../protocol/index.ts'
 import type { Question, World } from '../../ports/index.ts'
 import { sameTags, surprise } from './answers.ts'
 import { ASKED_TAGS, askStatements, lookUpStatements, memoryStatements } from './mark.ts'
-import type { Reply } from './message.ts'
-import { openEpochSql, readEpochSql } from './schema.ts'
+import { acknowledged } from './acknowledged.ts'
+import { isYoungSql, openEpochSql, readEpochSql } from './epochs.ts'
+import type { Failover } from './epochs.ts'
 import type { SchemaNames } from './schema.ts'
 import { NoConnection } from './service-connections.ts'
 import type { ServiceConnection, ServiceConnections } from './service-connections.ts'
 
 /** How long *Ask* waits for a key that somebody has. Short: it is asked again. */
 const ASK_LOCK_TIMEOUT_MS = 100
-/** How long an epoch is used before it is read again; far shorter than any retention. */
+/** How long an epoch is used before it is read again, at the most; see also `EPOCH_READS`. */
 export const EPOCH_READ_MS = 60_000
+/** How often an epoch is read within one retention, at the least. */
+const EPOCH_READS = 20
 
-type Answered = Extract<Reply, { kind: 'answered' }>
+export interface RegisterFacts {
+  readonly names: SchemaNames
+  readonly connections: ServiceConnections
+  readonly world: World
+  readonly failover: Failover
+  readonly retentionMs: number
+}
 
 export class Register {
   readonly #names: SchemaNames
   readonly #connections: ServiceConnections
   readonly #world: World
+  readonly #failover: Failover
+  readonly #epochReadMs: number
   #epoch: { readonly id: string; readonly readAt: number } | undefined
   #reading: Promise<string> | undefined
 
-  constructor(names: SchemaNames, connections: ServiceConnections, world: World) {
+  constructor({ names, connections, world, failover, retentionMs }: RegisterFacts) {
     this.#names = names
     this.#connections = connections
     this.#world = world
+    this.#failover = failover
+    this.#epochReadMs = Math.min(EPOCH_READ_MS, retentionMs / EPOCH_READS)
   }
 
   /** *Ask* (design): wait, take the key, or read what has it. Never rejects. */
@@ -59,7 +72,9 @@ export class Register {
 
   /** The key was free, and our uncommitted row has it: nobody can commit under it meanwhile. */
   async #readMemory(connection: ServiceConnection, question: Question): Promise<AskAnswer> {
-    const reply = await connection.send(memoryStatements(this.#names, question.epoch))
+    const reply = await connection.send(
+      memoryStatements(this.#names, question.epoch, this.#failover),
+    )
     if (reply.kind === 'lost') return unknown(reply.cause)
     const listed = reply.rows[0]?.[0]?.[0]
     if (reply.error !== undefined || !sameTags(reply.tags, ['SELECT 1', 'ROLLBACK'])) {
@@ -80,8 +95,7 @@ export class Register {
     if (reply.kind === 'lost') return unknown(reply.cause)
     const isDurable = reply.error === undefined && sameTags(reply.tags, ['COMMIT'])
     if (!isDurable || reply.warnings.length > 0) return unknown(reply.error ?? surprise(reply))
-    if (decision !== 'commit' && decision !== 'abort') return unknown(surprise(reply))
-    return { answer: 'found', decision }
+    return isDecision(decision) ? { answer: 'found', decision } : unknown(surprise(reply))
   }
 
   /** Looks for a decision without knowing the register. Never rejects, never inserts. */
@@ -96,7 +110,8 @@ export class Register {
         if (reply.error !== undefined || reply.warnings.length > 0) return 'unclear'
         const isDurable = reply.tags.at(-1) === 'COMMIT' && reply.status === 'I'
         if (!isDurable) return 'unclear'
-        return reply.rows[2]?.[0]?.[0] === 'commit' ? 'committed' : 'not-found'
+        const [decision] = reply.rows[2]?.[0] ?? []
+        return decision === 'commit' || decision === 'settled' ? 'committed' : 'not-found'
       })
     } catch (error) {
       if (error instanceof NoConnection) return 'unclear'
@@ -105,14 +120,15 @@ export class Register {
   }
 
   /**
-   * The epoch that new transactions decided here name. Read durably, cached for `EPOCH_READ_MS`,
+   * The epoch that new transactions decided here name. Read durably, cached for a while,
    * opened when there is none, or when the newest is of another server.
    *
    * @throws NoConnection, or an Error that says what was answered instead
    */
   async currentEpoch(): Promise<string> {
     const cached = this.#epoch
-    if (cached !== undefined && this.#world.now() - cached.readAt < EPOCH_READ_MS) return cached.id
+    if (cached !== undefined && this.#world.now() - cached.readAt < this.#epochReadMs)
+      return cached.id
     this.#reading ??= this.#readEpoch().finally(() => {
       this.#reading = undefined
     })
@@ -123,24 +139,37 @@ export class Register {
     this.#epoch = undefined
   }
 
+  /** Opens a new epoch if the newest is older than this. @throws as `currentEpoch` */
+  async renew(afterMs: number): Promise<void> {
+    await this.#connections.use(async (connection) => {
+      const young = { text: isYoungSql(this.#names), values: [String(afterMs)] }
+      const read = await acknowledged(connection, [young])
+      if (read.rows[1]?.[0]?.[0] !== 't') await this.#openEpoch(connection)
+    })
+    this.forgetEpoch()
+  }
+
   async #readEpoch(): Promise<string> {
     const id = await this.#connections.use(async (connection) => {
-      const read = await commit(connection, [{ text: readEpochSql(this.#names) }])
+      const read = await acknowledged(connection, [{ text: readEpochSql(this.#names) }])
       const [newest, isPresent] = read.rows[1]?.[0] ?? []
       if (newest != null && isPresent === 'true') return newest
       // None, or of another server: a promoted replica, a recovered backup, a copy.
-      const opened = Buffer.from(this.#world.randomBytes(EPOCH_BYTES)).toString('base64url')
-      const statements = openEpochSql(this.#names)
-      await commit(
-        connection,
-        statements.map((text, index) =>
-          index === statements.length - 1 ? { text, values: [opened] } : { text },
-        ),
-      )
-      return opened
+      return this.#openEpoch(connection)
     })
     this.#epoch = { id, readAt: this.#world.now() }
     return id
+  }
+
+  async #openEpoch(connection: ServiceConnection): Promise<string> {
+    const opened = Buffer.from(this.#world.randomBytes(EPOCH_BYTES)).toString('base64url')
+    const statements = openEpochSql(this.#names, this.#failover)
+    const last = statements.length - 1
+    await acknowledged(
+      connection,
+      statements.map((text, at) => (at === last ? { text, values: [opened] } : { text })),
+    )
+    return opened
   }
 
   async #lend(use: (connection: ServiceConnection) => Promise<AskAnswer>): Promise<AskAnswer> {
@@ -153,21 +182,8 @@ export class Register {
   }
 }
 
-/** Runs statements in one committed transaction; only an acknowledged COMMIT counts. */
-async function commit(
-  connection: ServiceConnection,
-  statements: readonly { text: string; values?: readonly string[] }[],
-): Promise<Answered> {
-  const begin = { text: 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE' }
-  const reply = await connection.send([begin, ...statements, { text: 'COMMIT' }])
-  if (reply.kind === 'lost') throw new Error('the answer was lost', { cause: reply.cause })
-  if (reply.error !== undefined) {
-    if (reply.status !== 'I') await connection.send([{ text: 'ROLLBACK' }])
-    throw reply.error
-  }
-  const isDurable = reply.tags.at(-1) === 'COMMIT' && reply.warnings.length === 0
-  if (!isDurable) throw surprise(reply)
-  return reply
+function isDecision(text: string | null | undefined): text is Decision {
+  return text === 'commit' || text === 'settled' || text === 'abort'
 }
 
 function unknown(cause: unknown): AskAnswer {

@@ -53,7 +53,9 @@ CREATE TABLE IF NOT EXISTS ${names.database} (
   only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
   version  integer NOT NULL,
   id       uuid NOT NULL DEFAULT gen_random_uuid(),
-  origin   text NOT NULL
+  origin   text NOT NULL,
+  reads    bigint NOT NULL DEFAULT 0,
+  forgot_at timestamptz NOT NULL DEFAULT now()
 );
 
 -- The stretches of this register's life of which it has forgotten nothing.
@@ -68,10 +70,11 @@ CREATE TABLE IF NOT EXISTS ${names.epoch} (
 );
 
 -- One row per transaction that wrote here and in another database: in the decider it is the claim,
--- and once committed the decision; elsewhere it is the receipt.
+-- and once committed the decision; elsewhere it is the receipt. A decision is settled when every
+-- branch has durably applied it; then its receipts are deleted, and in the end the row itself.
 CREATE TABLE IF NOT EXISTS ${names.mark} (
   txid         text PRIMARY KEY,
-  decision     text NOT NULL CHECK (decision IN ('commit', 'abort')),
+  decision     text NOT NULL CHECK (decision IN ('commit', 'settled', 'abort')),
   app          text NOT NULL,
   register     text NOT NULL,
   epoch        text NOT NULL,
@@ -134,15 +137,4 @@ export function readEpochSql(names: SchemaNames): string {
   return `UPDATE ${names.epoch} AS epoch SET reads = reads + 1
 WHERE epoch.ordinal = (SELECT max(ordinal) FROM ${names.epoch})
 RETURNING epoch.id, (epoch.server = ${TIMELINE} AND epoch.origin = ${names.origin})::text`
-}
-
-/** Opens an epoch of the present server, and takes those of other servers off the list. */
-export function openEpochSql(names: SchemaNames): readonly string[] {
-  return [
-    `DELETE FROM ${names.epoch} AS epoch
-WHERE epoch.server <> ${TIMELINE} OR epoch.origin <> ${names.origin}`,
-    `UPDATE ${names.database} SET origin = ${names.origin}`,
-    `INSERT INTO ${names.epoch} (id, origin, server)
-VALUES ($1::text, ${names.origin}, ${TIMELINE})`,
-  ]
 }

@@ -9,8 +9,10 @@
 import { AssentError } from '../../protocol/index.ts'
 import type { ErrorCode } from '../../protocol/index.ts'
 import type { MarkSite } from '../../ports/index.ts'
+import { acknowledged } from './acknowledged.ts'
 import { connectError } from './connect-errors.ts'
 import { isServerError } from './driver.ts'
+import { restoredSql } from './epochs.ts'
 import { SCHEMA_VERSION, existsSql, schemaSql, siteSql } from './schema.ts'
 import type { SchemaNames } from './schema.ts'
 import { NoConnection } from './service-connections.ts'
@@ -53,6 +55,18 @@ export class Site {
     if (options.print) return sql
     try {
       await this.#connections.use((connection) => this.#create(connection))
+    } catch (error) {
+      throw this.#explain(error)
+    }
+    return sql
+  }
+
+  /** Empties the list of epochs, or only returns the SQL. */
+  async restored(options: { readonly print: boolean }): Promise<string> {
+    const sql = restoredSql(this.#names)
+    if (options.print) return sql
+    try {
+      await this.#connections.use((connection) => acknowledged(connection, [{ text: sql }]))
     } catch (error) {
       throw this.#explain(error)
     }

@@ -1,0 +1,265 @@
+/**
+ * Forgetting on real databases: what goes, what stays, and what is reported. Rows are made older
+ * instead of waiting; no safety rests on their age.
+ */
+import { describe, expect, test } from 'vitest'
+import type { Report } from 'assent'
+import { Forgetting, Recovery } from '../../src/engine/index.ts'
+import { nodeWorld } from '../../src/platform/node-world.ts'
+import type { Participant } from '../../src/ports/index.ts'
+import { openShop, writeBoth } from '../support/assent.ts'
+import type { Shop } from '../support/assent.ts'
+import { RETENTION_MS, leaveBehind, openParticipant } from '../support/leftover.ts'
+
+interface Cleaner {
+  readonly participants: ReadonlyMap<string, Participant>
+  readonly reports: Report[]
+  /** Goes through the marks of both, or of one. */
+  pass(...names: readonly ('orders' | 'stock')[]): Promise<void>
+}
+
+/** A process that does nothing but forget, when it is told to. */
+function cleanerOf(
+  shop: Shop,
+  names: readonly ('orders' | 'stock')[] = ['orders', 'stock'],
+): Cleaner {
+  const participants = new Map(names.map((name) => [name, openParticipant(shop, name)]))
+  const reports: Report[] = []
+  const setting = {
+    participants,
+    world: nodeWorld,
+    report: (report: Report) => reports.push(report),
+    signal: new AbortController().signal,
+  }
+  const forgetting = new Forgetting('shop', setting, RETENTION_MS)
+  const pass = async (...of: readonly ('orders' | 'stock')[]): Promise<void> => {
+    for (const name of of.length === 0 ? names : of) await forgetting.pass(participants.get(name)!)
+  }
+  return { participants, reports, pass }
+}
+
+/** As if everything had happened two days ago, under an epoch that was superseded since. */
+async function age(shop: Shop): Promise<void> {
+  for (const database of [shop.orders, shop.stock]) {
+    await database.sql("update assent.mark set marked_at = marked_at - interval '2 days'")
+    await database.sql("update assent.epoch set opened_at = opened_at - interval '4 days'")
+  }
+}
+
+/** Ages it, opens new epochs, and ages those: the old ones are superseded for long enough. */
+async function supersede(shop: Shop, cleaner: Cleaner): Promise<void> {
+  await age(shop)
+  for (const each of cleaner.participants.values()) await each.memory.renew(RETENTION_MS)
+  for (const database of [shop.orders, shop.stock]) {
+    await database.sql("update assent.epoch set opened_at = opened_at - interval '2 days'")
+  }
+}
+
+const marksOf = async (shop: Shop) => ({
+  orders: (await shop.orders.sql('select decision from assent.mark')).map((row) => row['decision']),
+  stock: (await shop.stock.sql('select decision from assent.mark')).map((row) => row['decision']),
+})
+const NOTHING = { orders: [], stock: [] }
+const epochsOf = async ({ orders }: Shop): Promise<number> =>
+  (await orders.sql('select id from assent.epoch')).length
+
+describe('a transaction that is over', () => {
+  test('is forgotten in both databases once its epoch was superseded for the retention', async () => {
+    const shop = await openShop()
+    for (let count = 0; count < 3; count += 1) await writeBoth(shop)
+    const cleaner = cleanerOf(shop)
+    await cleaner.pass()
+    expect(await marksOf(shop)).toEqual({
+      orders: Array(3).fill('commit'),
+      stock: Array(3).fill('commit'),
+    })
+    await supersede(shop, cleaner)
+    await cleaner.pass()
+    expect(await marksOf(shop)).toEqual(NOTHING)
+    expect(cleaner.reports).toEqual([])
+  })
+
+  test('is kept while its epoch is listed, however old it is', async () => {
+    const shop = await openShop()
+    await writeBoth(shop)
+    await age(shop)
+    const cleaner = cleanerOf(shop)
+    await cleaner.pass()
+    expect(await epochsOf(shop)).toBe(2)
+    expect(await marksOf(shop)).toEqual({ orders: ['commit'], stock: ['commit'] })
+  })
+
+  test('is answered as committed before it is forgotten, and never as aborted afterwards', async () => {
+    const shop = await openShop()
+    await writeBoth(shop)
+    const [mark] = await shop.orders.sql('select register, epoch, txid from assent.mark')
+    const id = `A1.shop.${String(mark?.['register'])}.${String(mark?.['epoch'])}.${String(mark?.['txid'])}`
+    const cleaner = cleanerOf(shop)
+    await shop.orders.sql("update assent.mark set decision = 'settled'")
+    expect(await shop.assent.outcome(id)).toEqual({ outcome: 'committed' })
+    expect(await shop.assent.outcome(String(mark?.['txid']))).toEqual({ outcome: 'committed' })
+    await supersede(shop, cleaner)
+    await cleaner.pass()
+    expect(await shop.assent.outcome(id)).toEqual({ outcome: 'unknown', reason: 'forgotten' })
+  })
+
+  test('is forgotten by the running program itself', async () => {
+    const shop = await openShop({ retentionMs: 10_000 })
+    await writeBoth(shop)
+    const cleaner = cleanerOf(shop)
+    await supersede(shop, cleaner)
+    await expect.poll(() => marksOf(shop), { timeout: 20_000 }).toEqual(NOTHING)
+    expect(shop.reports).toEqual([])
+  })
+
+  test('of another app is left to that app', async () => {
+    const shop = await openShop()
+    await writeBoth(shop)
+    await shop.orders.sql("update assent.mark set app = 'other'")
+    const cleaner = cleanerOf(shop)
+    await supersede(shop, cleaner)
+    await cleaner.pass('orders')
+    expect(await marksOf(shop)).toEqual({ orders: ['commit'], stock: ['commit'] })
+  })
+})
+
+describe('a transaction that is not over everywhere', () => {
+  test('keeps its epoch listed while a branch of it is prepared', async () => {
+    const shop = await openShop()
+    await shop.assent.close()
+    const leftover = await leaveBehind(shop, 'decided')
+    leftover.vanish()
+    const cleaner = cleanerOf(shop)
+    await supersede(shop, cleaner)
+    await cleaner.pass()
+    expect(
+      await shop.orders.sql(`select id from assent.epoch where id = '${leftover.gid.epoch}'`),
+    ).toHaveLength(1)
+  })
+
+  test('keeps its decision while a branch is prepared, even if its epoch has gone', async () => {
+    const shop = await openShop()
+    await shop.assent.close()
+    const leftover = await leaveBehind(shop, 'decided')
+    leftover.vanish()
+    const cleaner = cleanerOf(shop)
+    await supersede(shop, cleaner)
+    await shop.orders.sql(
+      'delete from assent.epoch where ordinal < (select max(ordinal) from assent.epoch)',
+    )
+    await cleaner.pass()
+    expect(await marksOf(shop)).toEqual({ orders: ['commit'], stock: [] })
+    expect(cleaner.reports).toEqual([])
+
+    const recoverer = await openRecovery(cleaner)
+    await recoverer(shop)
+    expect(await marksOf(shop)).toEqual({ orders: ['commit'], stock: ['commit'] })
+    await age(shop)
+    await cleaner.pass()
+    expect(await marksOf(shop)).toEqual(NOTHING)
+  })
+
+  test('a lost vote is reported, once, and nothing of it is deleted', async () => {
+    const shop = await openShop()
+    await writeBoth(shop)
+    await shop.stock.sql('delete from assent.mark')
+    const cleaner = cleanerOf(shop)
+    await supersede(shop, cleaner)
+    await cleaner.pass()
+    await cleaner.pass()
+    expect(cleaner.reports).toMatchObject([{ type: 'lost-vote', participant: 'stock' }])
+    expect(await marksOf(shop)).toEqual({ orders: ['commit'], stock: [] })
+  })
+
+  test('a receipt without its decision is reported, and stays', async () => {
+    const shop = await openShop()
+    await writeBoth(shop)
+    await shop.orders.sql('delete from assent.mark')
+    await age(shop)
+    const cleaner = cleanerOf(shop)
+    await cleaner.pass()
+    expect(cleaner.reports).toMatchObject([{ type: 'lost-decision', participant: 'stock' }])
+    expect(await marksOf(shop)).toEqual({ orders: [], stock: ['commit'] })
+  })
+
+  test('a participant that is not configured, or not reached, pauses it, and that is said', async () => {
+    const shop = await openShop()
+    await writeBoth(shop)
+    const cleaner = cleanerOf(shop, ['orders'])
+    await supersede(shop, cleaner)
+    await cleaner.pass()
+    await cleaner.pass()
+    expect(cleaner.reports).toMatchObject([{ type: 'forgetting-paused', participant: 'stock' }])
+    expect(await marksOf(shop)).toEqual({ orders: ['commit'], stock: ['commit'] })
+  })
+})
+
+describe('whoever stopped in the middle', () => {
+  test.each([
+    ['before the receipts were deleted', 'commit'],
+    ['after the receipts were deleted', 'none'],
+  ])('left a settled row %s: anybody goes on', async (_when, receipt) => {
+    const shop = await openShop()
+    await writeBoth(shop)
+    await shop.orders.sql("update assent.mark set decision = 'settled'")
+    if (receipt === 'none') await shop.stock.sql('delete from assent.mark')
+    const cleaner = cleanerOf(shop)
+    await supersede(shop, cleaner)
+    await cleaner.pass()
+    expect(await marksOf(shop)).toEqual(NOTHING)
+    expect(cleaner.reports).toEqual([])
+  })
+
+  test('many processes forget the same marks at once, and none raises an alarm', async () => {
+    const shop = await openShop()
+    for (let count = 0; count < 20; count += 1) await writeBoth(shop)
+    const cleaners = [cleanerOf(shop), cleanerOf(shop), cleanerOf(shop)]
+    await supersede(shop, cleaners[0]!)
+    await Promise.all(cleaners.map((cleaner) => cleaner.pass()))
+    await cleaners[0]!.pass()
+    expect(await marksOf(shop)).toEqual(NOTHING)
+    const alarms = cleaners.flatMap(({ reports }) =>
+      reports.filter(({ type }) => type.startsWith('lost')),
+    )
+    expect(alarms).toEqual([])
+  })
+})
+
+describe('a database that was restored', () => {
+  test('holds what it may have forgotten; the SQL is printed without changing anything', async () => {
+    const shop = await openShop()
+    const leftover = await leaveBehind(shop, 'voted')
+    const sql = await shop.assent.restored('orders', { print: true })
+    expect(sql).toBe('DELETE FROM "assent".epoch;')
+    expect(await epochsOf(shop)).toBe(1)
+    await shop.assent.restored('orders')
+    expect(await epochsOf(shop)).toBe(0)
+    leftover.vanish()
+    await expect
+      .poll(() => shop.assent.recover(), { timeout: 10_000 })
+      .toMatchObject([{ participant: 'stock', reason: 'held' }])
+    expect(await shop.assent.outcome(leftover.id)).toEqual({ outcome: 'unknown', reason: 'held' })
+    await writeBoth(shop)
+    await expect(shop.assent.restored('nowhere' as 'orders')).rejects.toMatchObject({
+      code: 'ASSENT_UNKNOWN_PARTICIPANT',
+    })
+  })
+})
+
+/** Recovers what is prepared at stock, through the cleaner's participants. */
+async function openRecovery(cleaner: Cleaner): Promise<(shop: Shop) => Promise<void>> {
+  const { participants, reports } = cleaner
+  const recovery = new Recovery({
+    participants,
+    world: nodeWorld,
+    report: (report) => reports.push(report),
+    signal: new AbortController().signal,
+  })
+  const { readGid } = await import('../../src/protocol/index.ts')
+  return async (shop) => {
+    for (const text of await shop.stock.prepared()) {
+      const reading = readGid(text, 'shop')
+      if (reading.kind === 'ours') await recovery.round(participants.get('stock')!, reading.gid)
+    }
+  }
+}
