@@ -10,6 +10,7 @@ import type { Branch, Mark, Participant, World } from '../ports/index.ts'
 import { backoffMs } from './backoff.ts'
 import { Awaited, interpret, named } from './interpret.ts'
 import type { Performed, Running } from './interpret.ts'
+import type { Over } from './over.ts'
 import type { Recovery } from './recover.ts'
 
 export interface Commitment {
@@ -17,8 +18,7 @@ export interface Commitment {
   readonly participants: ReadonlyMap<string, Participant>
   readonly recovery: Recovery
   readonly world: World
-  /** Aborted when the caller's time ran out, or its own signal was. */
-  readonly over: AbortSignal
+  readonly over: Over
 }
 
 const ASK_BACKOFF = { firstMs: 20, longestMs: 1_000 }
@@ -40,6 +40,9 @@ export function commitTwoPhase(
       isCommitOut: (state) => state.decision === 'sent',
       onOver: () => {
         messages.cut()
+      },
+      onFinished: () => {
+        messages.stop()
       },
     },
     commitment.world,
@@ -65,6 +68,10 @@ class TwoPhaseMessages {
   /** Turns what is unanswered into `unknown` now; but for ends, which free everybody else. */
   cut(): void {
     this.#awaited.cutAll()
+  }
+
+  stop(): void {
+    this.#awaited.stop()
   }
 
   perform(effect: twoPhase.TwoPhaseEffect): Performed<twoPhase.TwoPhaseEvent> {
@@ -121,7 +128,9 @@ class TwoPhaseMessages {
   async #ask(): Promise<twoPhase.TwoPhaseEvent> {
     const { world, over, participants } = this.#commitment
     this.#asks += 1
-    if (this.#asks > 1) await world.sleep(backoffMs(ASK_BACKOFF, this.#asks - 1, world), over)
+    if (this.#asks > 1) {
+      await world.sleep(backoffMs(ASK_BACKOFF, this.#asks - 1, world), over.signal)
+    }
     const answer = await named(participants, this.#plan.decider).ask(this.#id)
     return { type: 'asked', answer }
   }
@@ -138,7 +147,7 @@ class TwoPhaseMessages {
     // The decider prepared nothing: what became of it is what its register says.
     if (name === this.#plan.decider) return undefined
     const { recovery, participants, over } = this.#commitment
-    const result = await recovery.handOver(named(participants, name), this.#gid(name), over)
+    const result = await recovery.handOver(named(participants, name), this.#gid(name), over.signal)
     return result === 'left' ? undefined : { type: 'recovered', branch: name, result }
   }
 
@@ -166,6 +175,9 @@ export function commitOnePhase(
       isCommitOut: (state) => state.commit === 'sent',
       onOver: () => {
         awaited.cutAll()
+      },
+      onFinished: () => {
+        awaited.stop()
       },
     },
     commitment.world,

@@ -9,6 +9,7 @@
 import { AssentError, invariant } from '../protocol/index.ts'
 import type { Branch, World } from '../ports/index.ts'
 import { LIMITS } from './limits.ts'
+import type { Over } from './over.ts'
 
 /** A machine that runs: `told` when the caller may be told, `finished` when nothing is left. */
 export interface Running<State> {
@@ -33,11 +34,12 @@ export interface Machine<State, Event, Effect> {
   ) => { readonly state: State; readonly effects: readonly Effect[] }
   readonly isOver: (state: State) => boolean
   readonly perform: (effect: Effect) => Performed<Event>
-  /** Aborted when the caller's time ran out, or its own signal was. */
-  readonly over: AbortSignal
+  readonly over: Over
   /** Whether a COMMIT was sent and is not answered: worth a moment more of waiting. */
   readonly isCommitOut: (state: State) => boolean
   readonly onOver: () => void
+  /** Nothing is left for this process to do. */
+  readonly onFinished: () => void
 }
 
 export function interpret<State, Event, Effect>(
@@ -46,14 +48,15 @@ export function interpret<State, Event, Effect>(
 ): Running<State> {
   const told = Promise.withResolvers<State>()
   const finished = Promise.withResolvers<undefined>()
-  const commitAnswered = new AbortController()
+  let onCommitAnswered = (): void => undefined
   let state = machine.begin
 
   const dispatch = (event: Parameters<typeof machine.step>[1]): void => {
     try {
       const next = machine.step(state, event)
-      if (machine.isCommitOut(state) && !machine.isCommitOut(next.state)) commitAnswered.abort()
+      const wasCommitOut = machine.isCommitOut(state)
       state = next.state
+      if (wasCommitOut && !machine.isCommitOut(state)) onCommitAnswered()
       for (const effect of next.effects) perform(effect)
       if (machine.isOver(state)) finished.resolve(undefined)
     } catch (error) {
@@ -79,19 +82,24 @@ export function interpret<State, Event, Effect>(
   }
   const onOver = async (): Promise<void> => {
     if (machine.isCommitOut(state)) {
-      await world.sleep(LIMITS.commitAnswerMs, commitAnswered.signal)
+      const answered = Promise.withResolvers<undefined>()
+      onCommitAnswered = () => {
+        answered.resolve(undefined)
+      }
+      const cancel = world.timer(LIMITS.commitAnswerMs, onCommitAnswered, 'awaited')
+      await answered.promise
+      cancel()
     }
     dispatch({ type: 'over', cause: machine.over.reason })
     machine.onOver()
   }
-  const onAbort = (): void => {
-    void onOver()
-  }
   dispatch({ type: 'start' })
-  if (machine.over.aborted) onAbort()
-  else machine.over.addEventListener('abort', onAbort, { once: true })
+  const stopWaiting = machine.over.whenOver(() => {
+    void onOver()
+  })
   void finished.promise.then(() => {
-    machine.over.removeEventListener('abort', onAbort)
+    stopWaiting()
+    machine.onFinished()
   })
   const object = (branch: string, cause: unknown): void => {
     dispatch({ type: 'objected', branch, cause })
@@ -109,40 +117,66 @@ function bug(cause: unknown): AssentError {
   })
 }
 
+/** A branch that has a message of ours unanswered. */
+interface Unanswered {
+  readonly since: number
+  /** Ending a branch is what frees everybody else: it is only bounded. */
+  readonly kind: 'cut when over' | 'only bounded'
+}
+
 /** The branches that have a message of ours unanswered, and the bound on waiting for each. */
 export class Awaited {
   readonly #world: World
-  readonly #branches = new Set<Branch>()
+  readonly #branches = new Map<Branch, Unanswered>()
+  /** One timer for all of a transaction's messages. */
+  #cancelTimer: (() => void) | undefined
 
   constructor(world: World) {
     this.#world = world
   }
 
   /** An answer that `cutAll` may turn into `unknown`. */
-  async answer<A>(branch: Branch, ask: (branch: Branch) => Promise<A>): Promise<A> {
-    this.#branches.add(branch)
+  answer<A>(branch: Branch, ask: (branch: Branch) => Promise<A>): Promise<A> {
+    return this.#await(branch, ask(branch), 'cut when over')
+  }
+
+  /** An answer that is only bounded. */
+  bounded<A>(branch: Branch, answer: Promise<A>): Promise<A> {
+    return this.#await(branch, answer, 'only bounded')
+  }
+
+  cutAll(): void {
+    for (const [branch, { kind }] of this.#branches) if (kind === 'cut when over') branch.cut()
+  }
+
+  /** Nothing is awaited any more. */
+  stop(): void {
+    this.#cancelTimer?.()
+  }
+
+  async #await<A>(branch: Branch, answer: Promise<A>, kind: Unanswered['kind']): Promise<A> {
+    this.#branches.set(branch, { since: this.#world.now(), kind })
+    this.#cancelTimer ??= this.#startTimer(LIMITS.answerMs)
     try {
-      return await this.bounded(branch, ask(branch))
+      return await answer
     } finally {
       this.#branches.delete(branch)
     }
   }
 
-  /** An answer that is only bounded: ending a branch is what frees everybody else. */
-  async bounded<A>(branch: Branch, answer: Promise<A>): Promise<A> {
-    const answered = new AbortController()
-    void this.#world.rest(LIMITS.answerMs, answered.signal).then(() => {
-      if (!answered.signal.aborted) branch.cut()
-    })
-    try {
-      return await answer
-    } finally {
-      answered.abort()
+  #startTimer(ms: number): () => void {
+    const cutOverdue = (): void => {
+      this.#cancelTimer = undefined
+      const now = this.#world.now()
+      let next = Infinity
+      for (const [branch, { since }] of this.#branches) {
+        const leftMs = since + LIMITS.answerMs - now
+        if (leftMs <= 0) branch.cut()
+        else next = Math.min(next, leftMs)
+      }
+      if (next < Infinity) this.#cancelTimer = this.#startTimer(next)
     }
-  }
-
-  cutAll(): void {
-    for (const branch of this.#branches) branch.cut()
+    return this.#world.timer(ms, cutOverdue, 'background')
   }
 }
 

@@ -14,7 +14,7 @@ import type { Commitment } from './commit.ts'
 import type { Running } from './interpret.ts'
 import { onePhaseError, twoPhaseError } from './outcome-error.ts'
 import type { Recovery } from './recover.ts'
-import { unlessAborted } from './unless-aborted.ts'
+import type { Over } from './over.ts'
 import type { Warmth } from './warmth.ts'
 
 export interface RunSetting {
@@ -38,8 +38,7 @@ export interface RunOptions {
   /** On `World.now()`. */
   readonly deadline: number
   readonly timeoutMs: number
-  /** Aborted with the error to tell when time is up or the caller's signal is. */
-  readonly over: AbortSignal
+  readonly over: Over
 }
 
 /** How a run ended, when it did not throw. */
@@ -104,9 +103,10 @@ export class Run {
     if (participant === undefined) throw new Error(`${name} is not configured`)
     const access = reads.has(name) ? 'read' : 'write'
     // Before BEGIN, so that the epoch which the claim must find is in every snapshot.
-    if (access === 'write') await unlessAborted(over, warmth.of(participant, receipt))
+    const cold = access === 'write' ? warmth.of(participant, receipt) : undefined
+    if (cold !== undefined) await over.unless(cold)
     const request = { txid, access, isolation: isolation(name), deadline, timeoutMs } as const
-    return participant.join({ ...request, signal: over })
+    return participant.join({ ...request, waiting: over })
   }
 
   /**
@@ -114,11 +114,11 @@ export class Run {
    */
   async execute<T>(work: () => Promise<T>): Promise<Committed<T>> {
     const { over } = this.#options
-    if (over.aborted) throw over.reason
+    if (over.isOver) throw over.reason
     let value: T
     try {
-      value = await unlessAborted(over, Promise.resolve().then(work))
-      await unlessAborted(over, this.#drainAndSeal())
+      value = await over.unless(work())
+      if (!this.#sealIfQuiet()) await over.unless(this.#drainAndSeal())
     } catch (error) {
       throw await this.#rollBack({ kind: 'thrown', error })
     }
@@ -183,15 +183,13 @@ export class Run {
     const { over, txid } = this.#options
     try {
       const names = [plan.decider, ...plan.voters]
-      const sites = await unlessAborted(
-        over,
-        Promise.all(names.map((name) => this.#participant(name).readyToMark())),
-      )
+      const sites = names.map((name) => this.#participant(name).readyToMark())
+      const epochs = this.#participant(plan.decider).currentEpoch()
+      const [epoch, ...ready] = await over.unless(Promise.all([epochs, ...sites]))
       refuseSameDatabase(
         names,
-        sites.map((site) => site.databaseId),
+        ready.map((site) => site.databaseId),
       )
-      const epoch = await unlessAborted(over, this.#participant(plan.decider).currentEpoch())
       return { app: this.#setting.app, register: plan.decider, epoch, txid }
     } catch (error) {
       throw await this.#rollBack({ kind: 'thrown', error })
@@ -204,15 +202,18 @@ export class Run {
    * between them and belong to neither side.
    */
   async #drainAndSeal(): Promise<void> {
-    for (;;) {
+    while (!this.#sealIfQuiet()) {
       await Promise.allSettled([...this.#joinings.values()].map((joining) => joining.branch))
       await Promise.all(this.#branches().map((branch) => branch.drain()))
-      const joinings = [...this.#joinings.values()]
-      const isQuiet = joinings.every((joining) => joining.joined?.isQuiet() ?? joining.failed)
-      if (!isQuiet) continue
-      this.#seal()
-      return
     }
+  }
+
+  #sealIfQuiet(): boolean {
+    for (const { joined, failed } of this.#joinings.values()) {
+      if (!(joined?.isQuiet() ?? failed)) return false
+    }
+    this.#seal()
+    return true
   }
 
   #seal(): void {
@@ -239,13 +240,13 @@ export class Run {
     because: { readonly kind: 'thrown'; readonly error: unknown } | { readonly kind: 'fault' },
   ): Promise<unknown> {
     const { over } = this.#options
-    if (over.aborted) this.#cutAll()
-    else await unlessAborted(over, this.#drainAndSeal()).catch(() => undefined)
+    if (over.isOver) this.#cutAll()
+    else await over.unless(this.#drainAndSeal()).catch(() => undefined)
     this.#seal()
     const faults = this.#faults()
     for (const joining of this.#joinings.values()) void endLateJoin(joining)
     const ending = Promise.all(this.#branches().map((branch) => branch.end('abort', undefined)))
-    await unlessAborted(over, ending).catch(() => {
+    await over.unless(ending).catch(() => {
       this.#cutAll()
     })
     const thrown = because.kind === 'thrown' ? because.error : undefined

@@ -13,25 +13,33 @@ import type { Participant, World } from '../ports/index.ts'
 /** How long one reading, or one failure to read, is good for. */
 const AGAIN_MS = 60_000
 
+interface Entry {
+  /** Undefined once it is done. */
+  reading: Promise<void> | undefined
+  readonly at: number
+}
+
 export class Warmth {
   readonly #world: World
   readonly #isNeeded: boolean
-  readonly #warm = new Map<string, { readonly read: Promise<void>; readonly at: number }>()
+  readonly #warm = new Map<string, Entry>()
 
   constructor(participants: number, world: World) {
     this.#isNeeded = participants > 1
     this.#world = world
   }
 
-  of(participant: Participant, receipt: 'always' | 'when needed'): Promise<void> {
-    if (!this.#isNeeded && receipt === 'when needed') return Promise.resolve()
+  /** What to wait for; nothing while the last reading is good. */
+  of(participant: Participant, receipt: 'always' | 'when needed'): Promise<void> | undefined {
+    if (!this.#isNeeded && receipt === 'when needed') return undefined
     const before = this.#warm.get(participant.name)
-    if (before !== undefined && this.#world.now() - before.at < AGAIN_MS) return before.read
-    const read = participant.currentEpoch().then(
-      () => undefined,
-      () => undefined,
-    )
-    this.#warm.set(participant.name, { read, at: this.#world.now() })
-    return read
+    if (before !== undefined && this.#world.now() - before.at < AGAIN_MS) return before.reading
+    const done = (): void => {
+      entry.reading = undefined
+    }
+    const reading = participant.currentEpoch().then(done, done)
+    const entry: Entry = { reading, at: this.#world.now() }
+    this.#warm.set(participant.name, entry)
+    return reading
   }
 }

@@ -11,14 +11,23 @@ export const nodeWorld: World = {
   now: () => performance.now(),
   random: () => Math.random(),
   randomBytes: (length) => randomBytes(length),
-  sleep: (ms, signal) => wait(ms, signal, 'keeps the process alive'),
-  rest: (ms, signal) => wait(ms, signal, 'lets the process end'),
+  timer: startTimer,
+  sleep: (ms, signal) => wait(ms, signal, 'awaited'),
+  rest: (ms, signal) => wait(ms, signal, 'background'),
+}
+
+function startTimer(ms: number, then: () => void, kind: 'awaited' | 'background'): () => void {
+  const timer = setTimeout(then, ms)
+  if (kind === 'background') timer.unref()
+  return () => {
+    clearTimeout(timer)
+  }
 }
 
 function wait(
   ms: number,
   signal: AbortSignal | undefined,
-  kind: 'keeps the process alive' | 'lets the process end',
+  kind: 'awaited' | 'background',
 ): Promise<void> {
   return new Promise((resolve) => {
     if (signal?.aborted === true) {
@@ -26,12 +35,11 @@ function wait(
       return
     }
     const done = (): void => {
-      clearTimeout(timer)
+      cancel()
       signal?.removeEventListener('abort', done)
       resolve()
     }
-    const timer = setTimeout(done, ms)
-    if (kind === 'lets the process end') timer.unref()
+    const cancel = startTimer(ms, done, kind)
     signal?.addEventListener('abort', done, { once: true })
   })
 }

@@ -11,7 +11,7 @@
  */
 import type { Answer, AskAnswer, EndAnswer, Gid, TransactionId } from '../protocol/index.ts'
 import type { Memory } from './memory.ts'
-import type { World } from './world.ts'
+import type { Waiting, World } from './world.ts'
 
 /** What `createAssent` gives to each system when it opens a participant. */
 export interface ParticipantContext {
@@ -36,7 +36,7 @@ export interface Participant<Handle = unknown> {
   readonly name: string
   readonly system: string
   /**
-   * Begins a branch. Waits for a connection at most until `request.signal` is aborted.
+   * Begins a branch. Waits for a connection at most until `request.waiting` is over.
    *
    * @throws AssentError with outcome `aborted`: nothing was begun.
    */
@@ -85,7 +85,7 @@ export interface JoinRequest {
   readonly deadline: number
   /** The most that this transaction may take; the server's idle time-outs derive from it. */
   readonly timeoutMs: number
-  readonly signal: AbortSignal
+  readonly waiting: Waiting
 }
 
 /** How much a branch may see of what others commit meanwhile: SQL’s isolation levels. */

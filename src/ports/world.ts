@@ -1,5 +1,5 @@
 /**
- * What the process around us must offer: clock, timers, random bytes.
+ * What the process around us must offer: clock, timers, random bytes; and the end of a wait.
  *
  * Contract: no safety rests on any of them. A clock that jumps, a timer that is late and bytes that
  * repeat (within one process's lifetime they must not) change who works first, or abort a
@@ -8,6 +8,11 @@
 export interface World {
   /** Milliseconds of a clock that never goes back. Only differences mean something. */
   now(): number
+  /**
+   * Runs `then` after `ms`, unless the returned function is called before. `background` does not keep
+   * the process alive.
+   */
+  timer(ms: number, then: () => void, kind: 'awaited' | 'background'): () => void
   /** Resolves after `ms`, or as soon as `signal` is aborted; never rejects. Somebody awaits it. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>
   /** The same for work in the background: it does not keep the process alive. */
@@ -16,4 +21,11 @@ export interface World {
   randomBytes(length: number): Uint8Array
   /** Uniform in [0, 1), for jitter. */
   random(): number
+}
+
+/** Somebody waits for a transaction, until a moment that comes at most once. */
+export interface Waiting {
+  readonly isOver: boolean
+  /** Calls `then` at that moment, or now if it has come. @returns a function that calls it off */
+  whenOver(then: () => void): () => void
 }

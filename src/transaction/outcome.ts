@@ -58,10 +58,10 @@ export async function outcomeOf(
   const until = world.now() + waitMs
   const bound = new AbortController()
   const over = AbortSignal.any([bound.signal, ...(options.signal ? [options.signal] : [])])
-  const answered = new AbortController()
-  void world.sleep(Math.max(waitMs, LIMITS.outcomeMs), answered.signal).then(() => {
+  const end = (): void => {
     bound.abort()
-  })
+  }
+  const cancel = world.timer(Math.max(waitMs, LIMITS.outcomeMs), end, 'awaited')
   try {
     for (let attempt = 1; ; attempt += 1) {
       const answer = await unlessOver(over, askOnce(id, app, participants))
@@ -72,7 +72,7 @@ export async function outcomeOf(
       await world.sleep(Math.min(leftMs, backoffMs(BACKOFF, attempt, world)), over)
     }
   } finally {
-    answered.abort()
+    cancel()
   }
 }
 

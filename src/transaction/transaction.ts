@@ -6,9 +6,9 @@
  * `onCommitted` run only once the commit is durable, and can't change the outcome.
  */
 import { AssentError, TXID_BYTES } from '../protocol/index.ts'
-import type { Plan } from '../protocol/index.ts'
+import type { ErrorCode, Plan } from '../protocol/index.ts'
 import type { Participant, World } from '../ports/index.ts'
-import { Run, backoffMs } from '../engine/index.ts'
+import { Over, Run, backoffMs } from '../engine/index.ts'
 import type { Report, RunSetting } from '../engine/index.ts'
 import type { CheckedOptions } from './options.ts'
 
@@ -42,27 +42,27 @@ export async function runTransaction<Handles, T>(
 ): Promise<T> {
   const { world } = setting
   const deadline = world.now() + options.timeoutMs
-  const over = new Over(world, options)
+  const { over, stop } = watch(world, options)
   try {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await attemptOnce(setting, options, over.signal, deadline, work)
+        return await attemptOnce(setting, options, over, deadline, work)
       } catch (error) {
         const isLast = attempt >= options.attempts
         if (isLast || !mayRunAgain(error, setting.participants)) throw error
         await world.sleep(backoffMs(options.backoff, attempt, world), over.signal)
-        if (over.signal.aborted) throw error
+        if (over.isOver) throw error
       }
     }
   } finally {
-    over.stop()
+    stop()
   }
 }
 
 async function attemptOnce<Handles, T>(
   setting: TransactionSetting,
   options: CheckedOptions,
-  over: AbortSignal,
+  over: Over,
   deadline: number,
   work: Work<Handles, T>,
 ): Promise<T> {
@@ -82,7 +82,9 @@ async function attemptOnce<Handles, T>(
   const committed: (() => unknown)[] = []
   const tx: Transaction = {
     id: txid,
-    signal: over,
+    get signal() {
+      return over.signal
+    },
     get plan() {
       return run.plan
     },
@@ -103,25 +105,36 @@ async function attemptOnce<Handles, T>(
   return value
 }
 
-/** One handle for each participant; the name that is not configured gets an error, not undefined. */
+/** One handle for each participant, made when it is asked for. */
 function makeHandles(run: Run, participants: ReadonlyMap<string, Participant>): object {
-  const handles: Record<string, unknown> = Object.create(null) as Record<string, unknown>
-  for (const [name, participant] of participants) {
-    handles[name] = participant.handle(() => run.join(name))
+  const handles = new Map<string, unknown>()
+  const handleOf = (name: string): unknown => {
+    const participant = participants.get(name)
+    if (participant === undefined) throw unknownHandle(name, participants)
+    const handle = handles.get(name) ?? participant.handle(() => run.join(name))
+    handles.set(name, handle)
+    return handle
   }
-  return new Proxy(handles, {
-    get(target, name, receiver): unknown {
-      if (typeof name === 'symbol' || name === 'then' || name in target) {
-        return Reflect.get(target, name, receiver)
-      }
-      throw new AssentError({
-        code: 'ASSENT_UNKNOWN_PARTICIPANT',
-        outcome: 'aborted',
-        message:
-          `${JSON.stringify(name)} is not configured. Configured participants: ` +
-          `${[...participants.keys()].join(', ')}.`,
-      })
-    },
+  return new Proxy(Object.create(null) as object, {
+    // Asked for by `await`, and by whoever prints it.
+    get: (_, name) => (typeof name === 'symbol' || name === 'then' ? undefined : handleOf(name)),
+    has: (_, name) => typeof name === 'string' && participants.has(name),
+    ownKeys: () => [...participants.keys()],
+    getOwnPropertyDescriptor: (_, name) =>
+      typeof name === 'symbol' || !participants.has(name)
+        ? undefined
+        : { value: handleOf(name), enumerable: true, configurable: true, writable: true },
+  })
+}
+
+/** Instead of undefined, whose use would only say that it has no `query`. */
+function unknownHandle(name: string, participants: ReadonlyMap<string, Participant>): AssentError {
+  return new AssentError({
+    code: 'ASSENT_UNKNOWN_PARTICIPANT',
+    outcome: 'aborted',
+    message:
+      `${JSON.stringify(name)} is not configured. Configured participants: ` +
+      `${[...participants.keys()].join(', ')}.`,
   })
 }
 
@@ -140,37 +153,26 @@ function mayRunAgain(error: unknown, participants: ReadonlyMap<string, Participa
   return [...participants.values()].some((participant) => participant.isRetryable(error))
 }
 
-/** The one signal of a transaction: its time-out and the caller's signal, with the error to tell. */
-class Over {
-  readonly #controller = new AbortController()
-  readonly #settled = new AbortController()
-  readonly #caller: AbortSignal | undefined
-  readonly #onCaller = (): void => {
-    this.#abort('ASSENT_CANCELLED', 'The signal given to transaction() was aborted')
+/** The one end of waiting of a transaction: its time-out, or the caller's signal. */
+function watch(world: World, options: CheckedOptions): { over: Over; stop: () => void } {
+  const over = new Over()
+  const end = (code: ErrorCode, message: string, cause?: unknown): void => {
+    over.end(new AssentError({ code, outcome: 'aborted', message, cause }))
   }
-
-  constructor(world: World, options: CheckedOptions) {
-    this.#caller = options.signal
-    if (this.#caller?.aborted === true) this.#onCaller()
-    this.#caller?.addEventListener('abort', this.#onCaller, { once: true })
-    // Somebody awaits transaction(): the process must live until it is answered.
-    void world.sleep(options.timeoutMs, this.#settled.signal).then(() => {
-      if (this.#settled.signal.aborted) return
-      this.#abort('ASSENT_TIMEOUT', `The transaction took longer than ${options.timeoutMs} ms`)
-    })
+  const caller = options.signal
+  const onCaller = (): void => {
+    end('ASSENT_CANCELLED', 'The signal given to transaction() was aborted', caller?.reason)
   }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal
+  if (caller?.aborted === true) onCaller()
+  caller?.addEventListener('abort', onCaller, { once: true })
+  const timeIsUp = (): void => {
+    end('ASSENT_TIMEOUT', `The transaction took longer than ${options.timeoutMs} ms`)
   }
-
-  stop(): void {
-    this.#settled.abort()
-    this.#caller?.removeEventListener('abort', this.#onCaller)
+  // Somebody awaits transaction(): the process must live until it is answered.
+  const cancelTimer = world.timer(options.timeoutMs, timeIsUp, 'awaited')
+  const stop = (): void => {
+    cancelTimer()
+    caller?.removeEventListener('abort', onCaller)
   }
-
-  #abort(code: 'ASSENT_TIMEOUT' | 'ASSENT_CANCELLED', message: string): void {
-    const cause: unknown = code === 'ASSENT_CANCELLED' ? this.#caller?.reason : undefined
-    this.#controller.abort(new AssentError({ code, outcome: 'aborted', message, cause }))
-  }
+  return { over, stop }
 }

@@ -5,6 +5,7 @@
  * names SQL of one system, but for the statements that the system hands in.
  */
 import { describe, expect, test } from 'vitest'
+import { Over } from '../../src/engine/index.ts'
 import type { Branch, JoinRequest, Mark, Participant, Question } from '../../src/ports/index.ts'
 import type { Gid, TransactionId } from '../../src/protocol/index.ts'
 import { nodeWorld } from '../../src/platform/node-world.ts'
@@ -66,7 +67,7 @@ function request(id: TransactionId, over: Partial<JoinRequest> = {}): JoinReques
     isolation: undefined,
     deadline: nodeWorld.now() + 10_000,
     timeoutMs: 10_000,
-    signal: new AbortController().signal,
+    waiting: new Over(),
     ...over,
   }
 }

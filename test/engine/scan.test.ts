@@ -25,6 +25,7 @@ function simulatedWorld(): World & { run(ms: number): Promise<void> } {
     now: () => now,
     random: () => 0.5,
     randomBytes: (length) => new Uint8Array(length),
+    timer: () => () => undefined,
     sleep: rest,
     rest,
     async run(ms) {

@@ -5,6 +5,7 @@
 import { onTestFinished } from 'vitest'
 import { pg as participant } from 'assent/pg'
 import type { PgOptions } from 'assent/pg'
+import { Over } from '../../src/engine/index.ts'
 import type { Branch, Participant } from '../../src/ports/index.ts'
 import { run } from './pg-branch.ts'
 import { formatTransactionId } from '../../src/protocol/index.ts'
@@ -41,7 +42,7 @@ export async function leaveBehind(
     isolation: undefined,
     deadline: nodeWorld.now() + timeoutMs,
     timeoutMs,
-    signal: new AbortController().signal,
+    waiting: new Over(),
   } as const
   const decider = await orders.join(request)
   const voter = await stock.join(request)

@@ -1,7 +1,7 @@
 /**
  * One branch on PostgreSQL: a pooled connection with an open transaction on it.
  *
- * Owns: the connection from BEGIN to its release, and each message of the commit path.
+ * Owns: each message of the commit path, and when the connection is given up.
  * Promises: every message is answered yes, no or unknown by the whitelist; a connection goes back to
  * its pool only when our last message was answered and left it outside a transaction.
  * Never: sends COMMIT or PREPARE on a connection that may have left its transaction.
@@ -9,36 +9,22 @@
 import { formatGid } from '../../protocol/index.ts'
 import type { Answer, EndAnswer, Gid } from '../../protocol/index.ts'
 import { AssentError } from '../../protocol/index.ts'
-import type { Branch, BranchFault, JoinRequest, Mark, World } from '../../ports/index.ts'
+import type { Branch, BranchFault, Mark, World } from '../../ports/index.ts'
 import { CLAIMED, COMMITTED, COMMITTED_ALONE, PREPARED, readAnswer, readEnd } from './answers.ts'
-import type { ConnectionFacts } from './connection-facts.ts'
+import { IDLE_MARGIN_MS } from './begin.ts'
+import type { BranchSession } from './branch-session.ts'
 import type { PgClient } from './driver.ts'
 import type { GuardedConnection } from './guarded-connection.ts'
-import {
-  COMMIT,
-  claimStatements,
-  commitStatements,
-  endStatement,
-  setNonce,
-  voteStatements,
-} from './mark.ts'
+import { COMMIT, claimStatements, commitStatements, endStatement, voteStatements } from './mark.ts'
 import { send } from './message.ts'
-import type { Reply, Statement } from './message.ts'
+import type { Reply } from './message.ts'
 import type { SchemaNames } from './schema.ts'
-
-/** What a branch's idle time-outs add to the time that the transaction has left. */
-const IDLE_MARGIN_MS = 5_000
 
 export interface PgBranchFacts {
   readonly name: string
-  readonly client: PgClient
-  /** Gives the connection back to its pool, or destroys it. Called once. */
-  readonly release: (how: 'return' | 'destroy') => void
-  readonly connection: ConnectionFacts
-  readonly guard: GuardedConnection
+  readonly session: BranchSession
   readonly names: SchemaNames
   readonly world: World
-  readonly nonce: string
   readonly deadline: number
   /** Ends a prepared branch from another connection. */
   readonly endElsewhere: (gid: Gid, decision: 'commit' | 'abort') => Promise<EndAnswer>
@@ -55,58 +41,72 @@ export class PgBranch implements Branch {
   readonly name: string
   readonly canPrepare: boolean
   readonly #facts: PgBranchFacts
+  readonly #session: BranchSession
   #stage: Stage = 'open'
   #claim: 'none' | 'written' = 'none'
-  #lent: 'held' | 'released' = 'held'
-  readonly #onRelease: (() => void)[] = []
+  #stopPassing = (): void => undefined
 
   constructor(facts: PgBranchFacts) {
     this.name = facts.name
-    this.canPrepare = facts.connection.canPrepare
+    this.canPrepare = facts.session.lent.connection.canPrepare
     this.#facts = facts
+    this.#session = facts.session
   }
 
   /** For the handle only, like `query`. */
   get client(): PgClient {
-    return this.#facts.client
+    return this.#session.lent.client
   }
 
   /** Passes events of the connection on, as long as the branch has it. */
   passOn(events: readonly string[], pass: (event: string, message: unknown) => void): void {
-    const { connection } = this.#facts.client
-    for (const event of events) {
-      const name = event === 'notification' ? 'notificationResponse' : event
-      const listener = (message: never): void => {
-        pass(event, message)
+    this.#session.onLend(({ client }) => {
+      this.#stopPassing()
+      const stops = events.map((event) => {
+        const name = event === 'notification' ? 'notificationResponse' : event
+        const listener = (message: never): void => {
+          pass(event, message)
+        }
+        client.connection.on(name, listener)
+        return () => client.connection.removeListener(name, listener)
+      })
+      this.#stopPassing = () => {
+        for (const stop of stops) stop()
       }
-      connection.on(name, listener)
-      this.#onRelease.push(() => connection.removeListener(name, listener))
-    }
+    })
   }
 
   query(args: readonly unknown[]): unknown {
-    return this.#facts.guard.query(args)
+    return this.#session.query(args)
+  }
+
+  /** BEGIN, for whoever expects to be connected before his first statement. */
+  async connect(): Promise<void> {
+    const failure = await this.#session.ensureOpen()
+    if (failure !== undefined) throw failure
   }
 
   drain(): Promise<void> {
-    return this.#facts.guard.drain()
+    return this.#session.drain()
   }
 
   isQuiet(): boolean {
-    return this.#facts.guard.isQuiet()
+    return this.#session.isQuiet()
   }
 
   seal(onLateUse?: () => void): void {
-    this.#facts.guard.seal(onLateUse)
+    this.#guard.seal(onLateUse)
   }
 
   fault(): BranchFault | undefined {
-    return this.#facts.guard.fault()
+    return this.#session.fault()
   }
 
   async claim(mark: Mark): Promise<Answer> {
-    const { names, nonce, client } = this.#facts
-    const reply = await send(client, claimStatements(names, mark, nonce, this.#idleMs()))
+    const refusal = await this.#refusalToBegin()
+    if (refusal !== undefined) return refusal
+    const statements = claimStatements(this.#facts.names, mark, this.#nonce, this.#idleMs())
+    const reply = await send(this.client, statements)
     const answer = readAnswer(reply, CLAIMED)
     this.#stage = stageAfter(reply, answer, 'open')
     if (answer.answer === 'yes') this.#claim = 'written'
@@ -118,20 +118,27 @@ export class PgBranch implements Branch {
   }
 
   async vote(mark: Mark, gid: Gid): Promise<Answer> {
-    const { names, nonce, client } = this.#facts
-    const statements = voteStatements(names, mark, formatGid(gid), nonce, this.#idleMs())
-    const reply = await send(client, statements)
+    const refusal = await this.#refusalToBegin()
+    if (refusal !== undefined) return refusal
+    const { names } = this.#facts
+    const statements = voteStatements(names, mark, formatGid(gid), this.#nonce, this.#idleMs())
+    const reply = await send(this.client, statements)
     const answer = readAnswer(reply, PREPARED)
     this.#stage = stageAfter(reply, answer, 'prepared')
     return lacksTables(reply) ? this.#tablesGone() : answer
   }
 
   async commit(): Promise<Answer> {
-    const { client, nonce } = this.#facts
+    const refusal = await this.#refusalToBegin()
+    if (refusal !== undefined) {
+      this.#release()
+      return refusal
+    }
     // A claim has done before what a COMMIT by itself must do first.
     const isClaimed = this.#claim === 'written'
     const expected = isClaimed ? COMMITTED : COMMITTED_ALONE
-    const reply = await send(client, isClaimed ? [COMMIT] : commitStatements(nonce))
+    const statements = isClaimed ? [COMMIT] : commitStatements(this.#nonce)
+    const reply = await send(this.client, statements)
     const answer = readAnswer(reply, expected)
     this.#stage = stageAfter(reply, answer, 'over')
     if (this.#stage === 'open') await this.#rollBack()
@@ -154,9 +161,7 @@ export class PgBranch implements Branch {
   }
 
   cut(): void {
-    // Once given back it may be another transaction's.
-    if (this.#lent === 'released') return
-    this.#facts.client.connection.stream.destroy()
+    this.#session.cut()
   }
 
   #tablesGone(): Answer {
@@ -174,8 +179,29 @@ export class PgBranch implements Branch {
     }
   }
 
+  get #guard(): GuardedConnection {
+    return this.#session.lent.guard
+  }
+
+  get #nonce(): string {
+    return this.#session.lent.connection.nonce
+  }
+
+  /** A branch that was joined and never used has still to begin. */
+  async #refusalToBegin(): Promise<Answer | undefined> {
+    const failure = await this.#session.ensureOpen()
+    if (failure === undefined) return undefined
+    this.#stage = 'unclear'
+    return { answer: 'no', cause: failure }
+  }
+
   async #rollBack(): Promise<void> {
-    const reply = await send(this.#facts.client, [{ text: 'ROLLBACK' }])
+    const failure = await this.#session.settled()
+    if (failure !== undefined || this.#session.isUntouched) {
+      this.#stage = failure === undefined ? 'over' : 'unclear'
+      return
+    }
+    const reply = await send(this.client, [{ text: 'ROLLBACK' }])
     const isOver = reply.kind === 'answered' && reply.status === 'I'
     this.#stage = isOver ? 'over' : 'unclear'
   }
@@ -185,7 +211,7 @@ export class PgBranch implements Branch {
       this.#release()
       return this.#facts.endElsewhere(gid, decision)
     }
-    const reply = await send(this.#facts.client, [endStatement(formatGid(gid), decision)])
+    const reply = await send(this.client, [endStatement(formatGid(gid), decision)])
     this.#stage = reply.kind === 'answered' && reply.status === 'I' ? 'over' : 'unclear'
     this.#release()
     return readEnd(reply, decision)
@@ -193,7 +219,7 @@ export class PgBranch implements Branch {
 
   /** The settings of a mark ended with PREPARE: what the session has by itself must do. */
   #isPlainSession(): boolean {
-    const { connection, guard } = this.#facts
+    const { connection, guard } = this.#session.lent
     return connection.session === 'plain' && guard.session === 'untouched'
   }
 
@@ -204,10 +230,10 @@ export class PgBranch implements Branch {
 
   /** Back to the pool, or destroyed: a connection that may be inside a transaction is never reused. */
   #release(): void {
-    if (this.#lent === 'released') return
-    this.#lent = 'released'
-    for (const clean of this.#onRelease) clean()
-    this.#facts.release(this.#stage === 'over' || this.#stage === 'prepared' ? 'return' : 'destroy')
+    this.#stopPassing()
+    this.#stopPassing = () => undefined
+    const isClean = this.#stage === 'over' || this.#stage === 'prepared'
+    this.#session.release(isClean ? 'return' : 'destroy')
   }
 }
 
@@ -232,43 +258,4 @@ function staleEpoch(name: string, epoch: string): AssentError {
       `${name} does not list epoch ${epoch} for its present server: it failed over, was restored, ` +
       `or has just opened another one. The next transaction names the new epoch.`,
   })
-}
-
-/**
- * The message that begins a branch. Only utility statements, so that no snapshot is taken before
- * the user's first statement (SET TRANSACTION and LOCK TABLE must still be able to come first).
- *
- * The time-outs make the server end the session of a client that vanished: while idle, while it
- * waits for the network, and (on Linux) while it runs a statement for nobody.
- */
-export function beginStatements(
-  request: JoinRequest,
-  nonce: string,
-  timeouts: ConnectionFacts['timeouts'],
-): readonly Statement[] {
-  const isolation = request.isolation?.toUpperCase()
-  const begin = [
-    'BEGIN',
-    ...(isolation === undefined ? [] : [`ISOLATION LEVEL ${isolation}`]),
-    ...(request.access === 'read' ? ['READ ONLY'] : []),
-  ].join(' ')
-  const idleMs = Math.ceil(request.timeoutMs + IDLE_MARGIN_MS)
-  const probeSeconds = Math.max(1, Math.ceil(request.timeoutMs / 4_000))
-  const settings: readonly (readonly [string, number])[] = [
-    ['idle_in_transaction_session_timeout', idleMs],
-    ['tcp_keepalives_idle', probeSeconds],
-    ['tcp_keepalives_interval', probeSeconds],
-    ['tcp_keepalives_count', 3],
-    ...(timeouts === 'all'
-      ? ([
-          ['tcp_user_timeout', idleMs],
-          ['client_connection_check_interval', 1_000],
-        ] as const)
-      : []),
-  ]
-  return [
-    { text: begin },
-    ...settings.map(([name, value]) => ({ text: `SET LOCAL ${name} = ${value}` })),
-    setNonce(nonce),
-  ]
 }

@@ -2,11 +2,15 @@
  * What must be known of a physical connection before a branch begins on it.
  *
  * Owns: reading it, once per connection: a server that restarts with other settings ends its
- * connections.
+ * connections. And what is set once per connection: after how long the server ends the session of a
+ * client that does not answer any more, and the names of our statements.
  */
 import { AssentError } from '../../protocol/index.ts'
+import type { World } from '../../ports/index.ts'
+import { livenessSettings } from './begin.ts'
 import type { PgClient } from './driver.ts'
 import { send } from './message.ts'
+import { Wire } from './wire.ts'
 
 export interface ConnectionFacts {
   /** Whether the server keeps prepared transactions at all. */
@@ -19,6 +23,13 @@ export interface ConnectionFacts {
    * warnings on, waiting for the disk.
    */
   readonly session: 'plain' | 'special'
+  /**
+   * `pooler`: another process stands between, which gives the next transaction to another session. So
+   * nothing may be set or parsed for longer than a transaction.
+   */
+  readonly route: 'direct' | 'pooler'
+  /** Proves that a transaction is the one that our BEGIN began (see mark). */
+  readonly nonce: string
 }
 
 const FACTS = `SELECT pg_catalog.current_setting('server_version_num')::int,
@@ -27,15 +38,21 @@ const FACTS = `SELECT pg_catalog.current_setting('server_version_num')::int,
   pg_catalog.version(),
   (current_user = session_user
     AND pg_catalog.current_setting('client_min_messages') NOT IN ('error', 'fatal', 'panic')
-    AND pg_catalog.current_setting('synchronous_commit') IN ('on', 'remote_apply'))::text`
+    AND pg_catalog.current_setting('synchronous_commit') IN ('on', 'remote_apply'))::text,
+  pg_catalog.pg_backend_pid()::text`
 
 const OLDEST = 140_000
+const NONCE_BYTES = 9
 const known = new WeakMap<PgClient, ConnectionFacts>()
 
 /**
  * @throws AssentError `ASSENT_UNSUPPORTED`, or whatever the connection failed with
  */
-export async function connectionFacts(name: string, client: PgClient): Promise<ConnectionFacts> {
+export async function connectionFacts(
+  name: string,
+  client: PgClient,
+  world: World,
+): Promise<ConnectionFacts> {
   const before = known.get(client)
   // A replica may have been promoted since; everything else lasts as long as the connection.
   if (before?.role === 'primary') return before
@@ -43,7 +60,7 @@ export async function connectionFacts(name: string, client: PgClient): Promise<C
   const reply = await send(client, [{ text: FACTS }])
   if (reply.kind === 'lost') throw reply.cause
   if (reply.error !== undefined) throw reply.error
-  const [version, prepared, replica, text, plain] = reply.rows[0]?.[0] ?? []
+  const [version, prepared, replica, text, plain, process] = reply.rows[0]?.[0] ?? []
   if (Number(version) < OLDEST) {
     throw new AssentError({
       code: 'ASSENT_UNSUPPORTED',
@@ -56,9 +73,25 @@ export async function connectionFacts(name: string, client: PgClient): Promise<C
     role: replica === 'true' ? 'replica' : 'primary',
     timeouts: /linux/i.test(text ?? '') ? 'all' : 'portable',
     session: plain === 'true' ? 'plain' : 'special',
+    // A pooler tells its clients process ids of its own making.
+    route: process === String(client.processID) ? 'direct' : 'pooler',
+    nonce: before?.nonce ?? Buffer.from(world.randomBytes(NONCE_BYTES)).toString('base64url'),
   }
+  if (facts.route === 'direct' && before === undefined) await setForLife(client, facts)
   known.set(client, facts)
   return facts
+}
+
+/** What a session of our own keeps. Other users of the pool have it too: it only ends dead links. */
+async function setForLife(client: PgClient, { timeouts }: ConnectionFacts): Promise<void> {
+  const settings = livenessSettings(timeouts)
+  const reply = await send(
+    client,
+    settings.map(([setting, value]) => ({ text: `SET ${setting} = ${value}` })),
+  )
+  if (reply.kind === 'lost') throw reply.cause
+  if (reply.error !== undefined) throw reply.error
+  Wire.of(client.connection).naming = 'allowed'
 }
 
 /** Refuses clients on which our own messages can't be sent. */

@@ -8,7 +8,7 @@
 /** A `pg.Pool`. */
 export interface PgPool {
   readonly options: object
-  readonly Client: new (options: never) => PgClient
+  readonly Client: (new (options: never) => PgClient) & { readonly Query?: PgQueryClass }
   connect(): Promise<PgPoolClient>
   query: unknown
 }
@@ -16,6 +16,8 @@ export interface PgPool {
 /** A `pg.Client`. Its `connection` is the protocol level: every tag and status passes there. */
 export interface PgClient {
   readonly connection: PgConnection
+  /** Of the server process, as it was told when connecting. */
+  readonly processID?: number | null
   connect(): Promise<unknown>
   query(submittable: Submittable): unknown
   end(): Promise<void>
@@ -30,23 +32,33 @@ export interface PgPoolClient extends PgClient {
 }
 
 export interface PgConnection {
-  readonly stream: { cork?(): void; uncork?(): void; destroy(): void }
-  parse(message: { text: string; name: string; types?: readonly number[] }): void
-  bind(message: {
-    portal: string
-    statement: string
-    values: readonly (string | null)[]
-    binary: boolean
-  }): void
-  execute(message: { portal: string; rows: number }): void
-  sync(): void
-  on(event: 'commandComplete', listener: (message: { text: string }) => void): unknown
-  on(event: 'readyForQuery', listener: (message: { status: string }) => void): unknown
-  on(event: 'notice', listener: (message: Notice) => void): unknown
-  on(event: 'end', listener: () => void): unknown
+  readonly stream: { write(bytes: Uint8Array): unknown; destroy(): void }
+  /** Statements that a query has sent to be parsed under its name. Since 8.23. */
+  readonly submittedNamedStatements?: Record<string, string>
+  parse: unknown
   on(event: string, listener: (message: never) => void): unknown
+  prependListener(event: 'commandComplete', listener: (message: { text: string }) => void): unknown
+  prependListener(event: 'readyForQuery', listener: (message: { status: string }) => void): unknown
+  prependListener(event: 'errorMessage', listener: (error: ServerError) => void): unknown
+  prependListener(event: 'notice', listener: (message: Notice) => void): unknown
+  prependListener(event: 'end', listener: () => void): unknown
   removeListener(event: string, listener: (message: never) => void): unknown
 }
+
+/** A `pg.Query`: what `client.query` makes of a text, and calls as answers arrive. */
+export interface PgQuery extends Submittable {
+  name: string | undefined
+  callback: ((error: Error | null, result: unknown) => void) | undefined
+  readonly rows?: number | undefined
+  requiresPreparation(): boolean
+  /** Writes Parse, Bind, Describe, Execute and Sync; the stream is corked meanwhile, since 8.14. */
+  prepare(connection: PgConnection): void
+}
+export type PgQueryClass = new (
+  config: unknown,
+  values: unknown,
+  callback: PgQuery['callback'],
+) => PgQuery
 
 /** A notice or warning. `severity` is in the server's language; `code` is not. */
 export interface Notice {
@@ -59,12 +71,12 @@ export interface Submittable {
   submit(connection: PgConnection): unknown
   handleRowDescription(message: unknown): void
   handleDataRow(message: { fields: (string | null)[] }): void
-  handleCommandComplete(message: { text: string }): void
+  handleCommandComplete(message: { text: string }, connection: PgConnection): void
   handlePortalSuspended(): void
   handleEmptyQuery(): void
   handleCopyInResponse(): void
   handleCopyData(): void
-  handleError(error: Error): void
+  handleError(error: Error, connection?: PgConnection): void
   handleReadyForQuery(): void
 }
 

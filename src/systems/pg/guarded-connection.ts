@@ -10,9 +10,10 @@
  */
 import { AssentError } from '../../protocol/index.ts'
 import type { BranchFault } from '../../ports/index.ts'
-import type { PgPoolClient, ServerError, Submittable } from './driver.ts'
+import type { PgPoolClient, Submittable } from './driver.ts'
 import { send } from './message.ts'
 import { effectsOf } from './statements.ts'
+import { Wire } from './wire.ts'
 
 /** Tags that end or begin a transaction. ROLLBACK is also what ROLLBACK TO answers with. */
 const CONTROL_TAGS = new Set([
@@ -51,7 +52,9 @@ export class GuardedConnection {
   #lastError: unknown
   #stopListening: () => void
 
-  /** Takes over right after BEGIN was answered. */
+  /** Tags that our own BEGIN is still to be answered with. */
+  #ownTags = 0
+
   constructor(name: string, client: PgPoolClient, access: 'read' | 'write') {
     this.#name = name
     this.#client = client
@@ -64,12 +67,18 @@ export class GuardedConnection {
     return this.#session
   }
 
-  /** `client.query`, in all its forms. */
+  /** `client.query`, in all its forms. The statement was checked before. */
   query(args: readonly unknown[]): unknown {
-    this.#check(textOf(args[0]))
     this.#submitted += 1
     const query = this.#client.query.bind(this.#client) as (...args: readonly unknown[]) => unknown
     return query(...args)
+  }
+
+  /** Sends a message that begins the transaction: its first tags are our own. */
+  begin<T>(ownTags: number, begin: () => T): T {
+    this.#submitted += 1
+    this.#ownTags = ownTags
+    return begin()
   }
 
   /** Waits until the server is ready behind everything that was sent. Never rejects. */
@@ -135,7 +144,13 @@ export class GuardedConnection {
     }
   }
 
-  #check(text: string): void {
+  /**
+   * What a statement may not do, before it is sent.
+   *
+   * @throws AssentError `ASSENT_TRANSACTION_CONTROL`, `ASSENT_BRANCH_ENDED`, `ASSENT_OPTION`
+   */
+  check(query: unknown): void {
+    const text = textOf(query)
     if (this.#usable === 'sealed') {
       this.#onLateUse()
       throw new AssentError({
@@ -168,34 +183,28 @@ export class GuardedConnection {
   }
 
   #listen(): () => void {
-    const { connection } = this.#client
-    const onTag = (message: { text: string }): void => {
-      this.#onTag(message.text)
-    }
-    const onReady = (message: { status: string }): void => {
-      this.#onReady(message.status)
-    }
-    const onError = (error: ServerError): void => {
-      // 25P02 only repeats that an earlier statement failed; that one is the cause to tell.
-      if (error.code !== '25P02') this.#lastError = error
-    }
-    const onEnd = (): void => {
-      this.#course = this.#course.kind === 'left' ? this.#course : { kind: 'lost' }
-    }
-    const on = connection.on.bind(connection) as (event: string, listener: unknown) => void
-    on('commandComplete', onTag)
-    on('readyForQuery', onReady)
-    on('errorMessage', onError)
-    on('end', onEnd)
-    return () => {
-      connection.removeListener('commandComplete', onTag)
-      connection.removeListener('readyForQuery', onReady)
-      connection.removeListener('errorMessage', onError)
-      connection.removeListener('end', onEnd)
-    }
+    return Wire.of(this.#client.connection).listen({
+      onTag: (tag) => {
+        this.#onTag(tag)
+      },
+      onReady: (status) => {
+        this.#onReady(status)
+      },
+      onError: (error) => {
+        // 25P02 only repeats that an earlier statement failed; that one is the cause to tell.
+        if (error.code !== '25P02') this.#lastError = error
+      },
+      onEnd: () => {
+        this.#course = this.#course.kind === 'left' ? this.#course : { kind: 'lost' }
+      },
+    })
   }
 
   #onTag(tag: string): void {
+    if (this.#ownTags > 0) {
+      this.#ownTags -= 1
+      return
+    }
     if (tag === 'ROLLBACK') {
       this.#harmlessRollbacks -= 1
       if (this.#harmlessRollbacks < 0) this.#leave(tag)

@@ -30,7 +30,15 @@ type Join = () => Promise<PgBranch>
 
 export function makeHandle(pool: PgPool, join: Join): { query: unknown; client: unknown } {
   const query = (...args: readonly unknown[]): unknown => lazily(join, args)
-  return { query, client: guardedClient(pool, join) }
+  let client: unknown
+  return {
+    query,
+    // Most transactions never ask for it.
+    get client() {
+      client ??= guardedClient(pool, join)
+      return client
+    },
+  }
 }
 
 /** Joins, then runs the query; the order of calls is the order of statements. */
@@ -75,7 +83,7 @@ function guardedClient(pool: PgPool, join: Join): unknown {
     release: () => undefined,
     end: () => Promise.resolve(),
     connect: async () => {
-      await joined()
+      await (await joined()).connect()
     },
   }
   for (const name of ['on', 'once', 'off', 'addListener', 'removeListener'] as const) {

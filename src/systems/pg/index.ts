@@ -5,9 +5,12 @@
  *   handle               what users hold; node-postgres' own `query`
  *   guarded-connection   what may pass to the connection while the user's function runs
  *   statements           reads just enough SQL to see transaction control
- *   branch               the connection from BEGIN to its release: claim, vote, commit, end
+ *   branch               the commit path: claim, vote, commit, end
+ *   branch-session       the connection while the function runs
+ *   begin                BEGIN, by itself or with the first statement
  *   mark                 the SQL of claim, receipt and *Ask*
  *   message              several statements under one Sync, and their whole answer
+ *   wire, frontend       one physical connection: names, listeners; bytes
  *   answers              the whitelist of definite answers
  *   register             asking marks, and this process's epoch
  *   epochs               the epochs that this database remembers

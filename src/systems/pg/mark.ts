@@ -10,7 +10,7 @@
  */
 import type { Mark, Question } from '../../ports/index.ts'
 import type { Failover } from './epochs.ts'
-import type { Statement } from './message.ts'
+import type { Statement } from './wire.ts'
 import type { SchemaNames } from './schema.ts'
 
 /**
@@ -25,8 +25,9 @@ import type { SchemaNames } from './schema.ts'
  */
 function preamble(idleMs: number): readonly Statement[] {
   return [
-    { text: 'SET CONSTRAINTS ALL IMMEDIATE' },
+    { text: 'SET CONSTRAINTS ALL IMMEDIATE', again: true },
     {
+      again: true,
       text: `SELECT pg_catalog.set_config('role', NULL, true),
   pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
   pg_catalog.set_config('client_min_messages', 'warning', true),
@@ -43,12 +44,15 @@ const NONCE = `CASE WHEN current_setting('assent.branch', true) = $1::text THEN 
 /** PostgreSQL's timeline changes when a replica is promoted or a backup is recovered. */
 export const TIMELINE = `substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)`
 
-/** Sets the nonce. It survives savepoints, and ends with the transaction that it was set in. */
+/**
+ * Sets the nonce. It survives savepoints, and ends with the transaction that it was set in: so one
+ * for each connection will do.
+ */
 export function setNonce(nonce: string): Statement {
-  return { text: `SET LOCAL assent.branch = '${nonce}'` }
+  return { text: `SET LOCAL assent.branch = '${nonce}'`, again: true }
 }
 
-export const COMMIT: Statement = { text: 'COMMIT' }
+export const COMMIT: Statement = { text: 'COMMIT', again: true }
 
 /**
  * COMMIT of a branch without a mark. Under the same Sync, and skipped if one of them fails: deferred
@@ -58,8 +62,9 @@ export const COMMIT: Statement = { text: 'COMMIT' }
  */
 export function commitStatements(nonce: string): readonly Statement[] {
   return [
-    { text: 'SET CONSTRAINTS ALL IMMEDIATE' },
+    { text: 'SET CONSTRAINTS ALL IMMEDIATE', again: true },
     {
+      again: true,
       text: `SELECT 1 OPERATOR(pg_catalog./) CASE WHEN
     pg_catalog.current_setting('assent.branch', true) OPERATOR(pg_catalog.=) $1::pg_catalog.text
   THEN 1 ELSE 0 END, pg_catalog.set_config('client_min_messages', 'warning', true)`,
@@ -79,6 +84,7 @@ export function claimStatements(
   return [
     ...preamble(idleMs),
     {
+      again: true,
       text: `INSERT INTO ${names.mark} (txid, decision, app, register, epoch, participants)
 SELECT ${NONCE}, 'commit', $3::text, $4::text, epoch.id, $6::text[]
 FROM ${names.epoch} AS epoch WHERE epoch.id = $5::text AND epoch.server = ${TIMELINE}`,
@@ -98,6 +104,7 @@ export function voteStatements(
   return [
     ...preamble(idleMs),
     {
+      again: true,
       text: `INSERT INTO ${names.mark} (txid, decision, app, register, epoch, participants)
 VALUES (${NONCE}, 'commit', $3::text, $4::text, $5::text, $6::text[])`,
       values: markValues(mark, nonce),

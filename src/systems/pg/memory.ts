@@ -11,7 +11,7 @@ import type { Cursor, DecisionMark, MarkPage, Memory, ReceiptMark } from '../../
 import { acknowledged } from './acknowledged.ts'
 import type { Answered } from './acknowledged.ts'
 import { milliseconds, supersededSql, unlistSql } from './epochs.ts'
-import type { Statement } from './message.ts'
+import type { Statement } from './wire.ts'
 import type { Register } from './register.ts'
 import { existsSql } from './schema.ts'
 import type { SchemaNames } from './schema.ts'

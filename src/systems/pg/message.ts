@@ -1,7 +1,7 @@
 /**
  * Assent's own messages to PostgreSQL: several statements under one Sync.
  *
- * Owns: the wire form of everything that Assent itself says on a connection.
+ * Owns: sending what Assent itself says on a connection, and gathering the whole answer.
  * Promises: one message, one Sync: the statement behind a failed one is skipped by the server, and
  * never runs. The reply has every tag in full (node-postgres keeps only the first word of a tag,
  * and `PREPARE TRANSACTION` and `PREPARE` are not the same answer), every warning, and the status
@@ -14,12 +14,8 @@
  */
 import { isServerError } from './driver.ts'
 import type { Notice, PgClient, PgConnection, ServerError, Submittable } from './driver.ts'
-
-export interface Statement {
-  readonly text: string
-  /** Bound as text; `null` is SQL's null. */
-  readonly values?: readonly (string | null)[]
-}
+import { Wire } from './wire.ts'
+import type { Parsing, Statement, WireListener } from './wire.ts'
 
 /** A warning, and the statement (counted from 0) that was running when it came. */
 export interface Warning {
@@ -55,7 +51,7 @@ export function send(client: PgClient, statements: readonly Statement[]): Promis
   })
 }
 
-class Message implements Submittable {
+class Message implements Submittable, WireListener {
   /**
    * Called when all is answered. node-postgres wraps it to stop its own timer (`query_timeout`), and
    * tracers wrap it to end their span; without one they take us for a promise.
@@ -70,7 +66,8 @@ class Message implements Submittable {
   readonly #warnings: Warning[] = []
   #current: (string | null)[][] = []
   #error: ServerError | undefined
-  #release = (): void => undefined
+  #stopListening = (): void => undefined
+  #parsing: Parsing | undefined
 
   constructor(statements: readonly Statement[], resolve: (reply: Reply) => void) {
     this.#statements = statements
@@ -78,49 +75,31 @@ class Message implements Submittable {
   }
 
   submit(connection: PgConnection): null {
-    const onReady = (message: { status: string }): void => {
-      this.#settle({
-        kind: 'answered',
-        tags: this.#tags,
-        rows: this.#rows,
-        error: this.#error,
-        warnings: this.#warnings,
-        status: message.status,
-      })
-    }
-    const onEnd = (): void => {
-      this.#settle({ kind: 'lost', cause: this.#error ?? new Error('the connection was closed') })
-    }
-    const onNotice = (notice: Notice): void => {
-      // By code: the severity comes in the server's language. A notice has the code of success.
-      if (notice.code === '00000') return
-      this.#warnings.push({ during: this.#tags.length, message: notice.message ?? '' })
-    }
-    connection.on('readyForQuery', onReady)
-    connection.on('end', onEnd)
-    connection.on('notice', onNotice)
-    this.#release = () => {
-      connection.removeListener('readyForQuery', onReady)
-      connection.removeListener('end', onEnd)
-      connection.removeListener('notice', onNotice)
-    }
-    this.#write(connection)
+    const wire = Wire.of(connection)
+    this.#stopListening = wire.listen(this)
+    this.#parsing = wire.write(this.#statements)
     return null
   }
 
-  /** Corked, so that the whole message leaves in one piece. */
-  #write(connection: PgConnection): void {
-    connection.stream.cork?.()
-    try {
-      for (const { text, values = [] } of this.#statements) {
-        connection.parse({ text, name: '', types: [] })
-        connection.bind({ portal: '', statement: '', values, binary: false })
-        connection.execute({ portal: '', rows: 0 })
-      }
-      connection.sync()
-    } finally {
-      connection.stream.uncork?.()
-    }
+  onReady(status: string): void {
+    this.#settle({
+      kind: 'answered',
+      tags: this.#tags,
+      rows: this.#rows,
+      error: this.#error,
+      warnings: this.#warnings,
+      status,
+    })
+  }
+
+  onEnd(): void {
+    this.#settle({ kind: 'lost', cause: this.#error ?? new Error('the connection was closed') })
+  }
+
+  onNotice(notice: Notice): void {
+    // By code: the severity comes in the server's language. A notice has the code of success.
+    if (notice.code === '00000') return
+    this.#warnings.push({ during: this.#tags.length, message: notice.message ?? '' })
   }
 
   handleDataRow(message: { fields: (string | null)[] }): void {
@@ -141,8 +120,8 @@ class Message implements Submittable {
   }
 
   #settle(reply: Reply): void {
-    this.#release()
-    this.#release = () => undefined
+    this.#stopListening()
+    this.#parsing?.completed(this.#tags.length)
     this.#resolve(reply)
     // Stops the driver's own timer, so that it can't fire into a message that was answered.
     const { callback } = this

@@ -1,9 +1,9 @@
 /**
  * One configured PostgreSQL database: the composition of everything in this folder.
  *
- * Owns: joining (a connection with a deadline, BEGIN, its guard), and who uses which connection.
- * Promises: `join` either gives a branch, or has begun nothing; a connection that comes too late is
- * given back at once.
+ * Owns: joining (a connection with a deadline, and its guard), and who uses which connection.
+ * Promises: `join` either gives a branch, or holds nothing; a connection that comes too late is given
+ * back at once.
  */
 import { AssentError } from '../../protocol/index.ts'
 import type { AskAnswer, EndAnswer, Gid } from '../../protocol/index.ts'
@@ -16,8 +16,9 @@ import type {
   PreparedList,
   Question,
 } from '../../ports/index.ts'
-import { PgBranch, beginStatements } from './branch.ts'
-import { sameTags, surprise } from './answers.ts'
+import { PgBranch } from './branch.ts'
+import { BranchSession } from './branch-session.ts'
+import type { Lent } from './branch-session.ts'
 import { connectError } from './connect-errors.ts'
 import { connectionFacts } from './connection-facts.ts'
 import type { ConnectionFacts } from './connection-facts.ts'
@@ -28,7 +29,6 @@ import { GuardedConnection } from './guarded-connection.ts'
 import { makeHandle } from './handle.ts'
 import type { PgHandle } from './handle.ts'
 import { PgMemory } from './memory.ts'
-import { send } from './message.ts'
 import { endPrepared, listPrepared } from './prepared.ts'
 import { Register } from './register.ts'
 import { schemaNames } from './schema.ts'
@@ -40,6 +40,7 @@ import {
   ServiceConnections,
 } from './service-connections.ts'
 import { Site } from './site.ts'
+import { Wire } from './wire.ts'
 
 /** Options of `pg(pool, options)`. */
 export interface PgOptions {
@@ -110,68 +111,14 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
   }
 
   async join(request: JoinRequest): Promise<PgBranch> {
-    for (let attempt = 1; ; attempt += 1) {
-      const client = await this.#take(request)
-      const listener = (): void => undefined
-      // Without a listener, an error of an idle link would end the process.
-      client.on('error', listener)
-      const release = (how: 'return' | 'destroy'): void => {
-        client.removeListener('error', listener)
-        client.release(how === 'destroy')
-      }
-      try {
-        return await this.#begin(client, release, request)
-      } catch (error) {
-        release('destroy')
-        const isOver = error instanceof AssentError || attempt >= JOIN_ATTEMPTS
-        if (isOver || request.signal.aborted) throw connectError(this.name, error)
-      }
-    }
-  }
-
-  async #begin(
-    client: PgPoolClient,
-    release: (how: 'return' | 'destroy') => void,
-    request: JoinRequest,
-  ): Promise<PgBranch> {
-    const cut = (): void => {
-      client.connection.stream.destroy()
-    }
-    request.signal.addEventListener('abort', cut, { once: true })
-    try {
-      const connection = await connectionFacts(this.name, client)
-      if (connection.role === 'replica' && request.access === 'write') throw this.#isReplica()
-      return await this.#beginBranch(client, connection, release, request)
-    } finally {
-      request.signal.removeEventListener('abort', cut)
-    }
-  }
-
-  async #beginBranch(
-    client: PgPoolClient,
-    connection: ConnectionFacts,
-    release: (how: 'return' | 'destroy') => void,
-    request: JoinRequest,
-  ): Promise<PgBranch> {
-    const { world } = this.#context
-    const nonce = Buffer.from(world.randomBytes(9)).toString('base64url')
-    const statements = beginStatements(request, nonce, connection.timeouts)
-    const begun = await send(client, statements)
-    if (begun.kind === 'lost') throw begun.cause
-    if (begun.error !== undefined) throw begun.error
-    // A connection that somebody gave back inside a transaction warns, and would commit his work.
-    const tags = ['BEGIN', ...statements.slice(1).map(() => 'SET')]
-    const isFresh = begun.warnings.every((warning) => warning.during !== 0)
-    if (!isFresh || begun.status !== 'T' || !sameTags(begun.tags, tags)) throw surprise(begun)
+    const lend = (): Promise<Lent> => this.#lend(request)
+    const { Query } = this.#pool.Client
+    const session = new BranchSession({ name: this.name, request, Query, lend }, await lend())
     return new PgBranch({
       name: this.name,
-      client,
-      connection,
-      release,
-      guard: new GuardedConnection(this.name, client, request.access),
+      session,
       names: this.#names,
-      world,
-      nonce,
+      world: this.#context.world,
       deadline: request.deadline,
       endElsewhere: (gid, decision) => this.endPrepared(gid, decision),
       onStaleEpoch: () => {
@@ -184,31 +131,67 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
     })
   }
 
+  async #lend(request: JoinRequest): Promise<Lent> {
+    for (let attempt = 1; ; attempt += 1) {
+      const client = await this.#take(request)
+      const listener = (): void => undefined
+      // Without a listener, an error of an idle link would end the process.
+      client.on('error', listener)
+      const release = (how: 'return' | 'destroy'): void => {
+        client.removeListener('error', listener)
+        client.release(how === 'destroy')
+      }
+      try {
+        const connection = await this.#factsOf(client, request)
+        const guard = new GuardedConnection(this.name, client, request.access)
+        return { client, connection, guard, release }
+      } catch (error) {
+        release('destroy')
+        const isOver = error instanceof AssentError || attempt >= JOIN_ATTEMPTS
+        if (isOver || request.waiting.isOver) throw connectError(this.name, error)
+      }
+    }
+  }
+
+  async #factsOf(client: PgPoolClient, request: JoinRequest): Promise<ConnectionFacts> {
+    const callOff = request.waiting.whenOver(() => {
+      client.connection.stream.destroy()
+    })
+    try {
+      const connection = await connectionFacts(this.name, client, this.#context.world)
+      if (connection.role === 'replica' && request.access === 'write') throw this.#isReplica()
+      // Somebody gave it back inside a transaction, and our COMMIT would commit his work.
+      const { status } = Wire.of(client.connection)
+      if (status !== 'I') throw new Error(`its connection was left in status ${status}`)
+      return connection
+    } finally {
+      callOff()
+    }
+  }
+
   /** A connection of the pool, or an error once time is over; one that comes later goes back. */
   async #take(request: JoinRequest): Promise<PgPoolClient> {
-    // A pool whose settings can't be read throws here, instead of rejecting.
-    const connecting = (async () => this.#pool.connect())()
-    const over = Promise.withResolvers<'over'>()
-    const onOver = (): void => {
-      over.resolve('over')
-    }
-    request.signal.addEventListener('abort', onOver, { once: true })
-    if (request.signal.aborted) onOver()
+    const taken = Promise.withResolvers<PgPoolClient>()
+    const callOff = request.waiting.whenOver(() => {
+      taken.reject(new Error('its pool had no connection in time'))
+    })
     try {
-      const first = await Promise.race([connecting, over.promise])
-      if (first !== 'over') return first
+      void this.#pool.connect().then(
+        (client) => {
+          if (request.waiting.isOver) client.release()
+          else taken.resolve(client)
+        },
+        (error: unknown) => {
+          taken.reject(error)
+        },
+      )
+      return await taken.promise
     } catch (cause) {
+      // A pool whose settings can't be read throws, instead of rejecting.
       throw connectError(this.name, cause)
     } finally {
-      request.signal.removeEventListener('abort', onOver)
+      callOff()
     }
-    connecting.then(
-      (client) => {
-        client.release()
-      },
-      () => undefined,
-    )
-    throw connectError(this.name, new Error('its pool had no connection in time'))
   }
 
   readyToMark(): Promise<MarkSite> {

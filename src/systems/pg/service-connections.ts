@@ -12,7 +12,8 @@ import type { World } from '../../ports/index.ts'
 import type { PgClient, PgPool } from './driver.ts'
 import { withoutSecrets } from './connect-errors.ts'
 import { send } from './message.ts'
-import type { Reply, Statement } from './message.ts'
+import type { Reply } from './message.ts'
+import type { Statement } from './wire.ts'
 
 /** How many questions and ends may be under way at once at one database, beside the scan. */
 export const SERVICE_CONNECTIONS = 4
@@ -105,16 +106,16 @@ export class ServiceConnections {
 
   #wait(): Promise<Slot> {
     return new Promise((resolve, reject) => {
-      const taken = new AbortController()
       const receive = (slot: Slot): void => {
-        taken.abort()
+        cancel()
         resolve(slot)
       }
-      this.#waiting.add(receive)
-      void this.#world.sleep(CONNECT_MS, taken.signal).then(() => {
-        if (!this.#waiting.delete(receive)) return
+      const giveUp = (): void => {
+        this.#waiting.delete(receive)
         reject(new NoConnection('every connection for recovery is busy'))
-      })
+      }
+      const cancel = this.#world.timer(CONNECT_MS, giveUp, 'awaited')
+      this.#waiting.add(receive)
     })
   }
 
@@ -158,15 +159,11 @@ export class ServiceConnections {
       if (slot.state === 'free') slot.client = undefined
       else slot.state = 'broken'
     })
-    const bound = new AbortController()
-    const late = this.#world.sleep(CONNECT_MS, bound.signal).then(() => {
-      if (!bound.signal.aborted) client.connection.stream.destroy()
-    })
+    const cancel = this.#cutAfter(CONNECT_MS, client)
     try {
       await client.connect()
     } finally {
-      bound.abort()
-      await late
+      cancel()
     }
     const session = { text: SESSION, values: [this.#applicationName] }
     const reply = await send(client, [session])
@@ -189,12 +186,9 @@ export class ServiceConnections {
   async #send(slot: Slot, statements: readonly Statement[]): Promise<Reply> {
     const { client } = slot
     if (client === undefined) return { kind: 'lost', cause: new Error('the connection was closed') }
-    const answered = new AbortController()
-    void this.#world.sleep(ANSWER_MS, answered.signal).then(() => {
-      if (!answered.signal.aborted) client.connection.stream.destroy()
-    })
+    const cancel = this.#cutAfter(ANSWER_MS, client)
     const reply = await send(client, statements)
-    answered.abort()
+    cancel()
     // One that is left inside a transaction is as good as broken for the next use.
     const isUsable = reply.kind === 'answered' && reply.status === 'I'
     slot.state = isUsable ? 'busy' : 'broken'
@@ -207,17 +201,22 @@ export class ServiceConnections {
     if (client === undefined) return
     // An idle one does not keep the process alive; whoever awaits its end does.
     client.ref?.()
-    const ended = new AbortController()
-    void this.#world.sleep(CONNECT_MS, ended.signal).then(() => {
-      if (!ended.signal.aborted) client.connection.stream.destroy()
-    })
+    const cancel = this.#cutAfter(CONNECT_MS, client)
     try {
       await client.end()
     } catch {
       // It was broken already.
     } finally {
-      ended.abort()
+      cancel()
     }
+  }
+
+  /** @returns a function that calls it off */
+  #cutAfter(ms: number, client: PgClient): () => void {
+    const cut = (): void => {
+      client.connection.stream.destroy()
+    }
+    return this.#world.timer(ms, cut, 'awaited')
   }
 }
 

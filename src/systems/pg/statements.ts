@@ -20,8 +20,29 @@ export type Effect =
   /** Begins, ends or prepares a transaction. */
   | 'control'
 
-/** What the statements of a text do, strongest last; `control` names the statement. */
-export function effectsOf(text: string): readonly { effect: Effect; statement: string }[] {
+interface StatementEffect {
+  readonly effect: Effect
+  readonly statement: string
+}
+
+/** Programs send the same texts again and again: so many are read once. */
+const MOST_KNOWN = 1_000
+const LONGEST_KNOWN = 10_000
+const known = new Map<string, readonly StatementEffect[]>()
+
+/** What the statements of a text do, one entry for each. */
+export function effectsOf(text: string): readonly StatementEffect[] {
+  const before = known.get(text)
+  if (before !== undefined) return before
+  const effects = readEffects(text)
+  if (text.length <= LONGEST_KNOWN) {
+    if (known.size >= MOST_KNOWN) known.clear()
+    known.set(text, effects)
+  }
+  return effects
+}
+
+function readEffects(text: string): readonly StatementEffect[] {
   // The body of CREATE FUNCTION … BEGIN ATOMIC … END has semicolons, and an END of its own.
   let isInBody = false
   return split(text).map((statement) => {

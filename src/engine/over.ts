@@ -1,0 +1,73 @@
+/**
+ * When the caller of a transaction waits no longer: its time ran out, or its signal was aborted.
+ *
+ * Owns: that one moment, for everything in a transaction that waits.
+ * Promises: comes once, with the error to tell. What was waited for goes on; only the waiting ends.
+ *
+ * An AbortSignal would do the same. But a transaction waits a dozen times, and adding and removing a
+ * listener of one costs more than a message of the protocol costs here (measured 2026-11, Node 24);
+ * so there is one only for users, and only if they ask for it.
+ */
+import type { Waiting } from '../ports/index.ts'
+
+export class Over implements Waiting {
+  readonly #listeners = new Set<() => void>()
+  #state: { readonly kind: 'waiting' } | { readonly kind: 'over'; readonly reason: unknown } = {
+    kind: 'waiting',
+  }
+  #controller: AbortController | undefined
+  #rejection: Promise<never> | undefined
+
+  get isOver(): boolean {
+    return this.#state.kind === 'over'
+  }
+
+  /** The error to tell, once it is over. */
+  get reason(): unknown {
+    return this.#state.kind === 'over' ? this.#state.reason : undefined
+  }
+
+  /** For users, and for waits that are rare. */
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      const controller = new AbortController()
+      this.#controller = controller
+      if (this.isOver) controller.abort(this.reason)
+    }
+    return this.#controller.signal
+  }
+
+  end(reason: unknown): void {
+    if (this.isOver) return
+    this.#state = { kind: 'over', reason }
+    this.#controller?.abort(reason)
+    for (const listener of this.#listeners) listener()
+    this.#listeners.clear()
+  }
+
+  whenOver(then: () => void): () => void {
+    if (this.isOver) {
+      then()
+      return () => undefined
+    }
+    this.#listeners.add(then)
+    return () => {
+      this.#listeners.delete(then)
+    }
+  }
+
+  /** The promise, or the reason if that comes first. */
+  unless<T>(promise: Promise<T>): Promise<T> {
+    this.#rejection ??= this.#whenRejected()
+    return Promise.race([this.#rejection, promise])
+  }
+
+  #whenRejected(): Promise<never> {
+    const { promise, reject } = Promise.withResolvers<never>()
+    promise.catch(() => undefined)
+    this.whenOver(() => {
+      reject(this.reason as Error)
+    })
+    return promise
+  }
+}

@@ -1,0 +1,262 @@
+/**
+ * BEGIN: by itself, or under one Sync with the user's first statement.
+ *
+ * Owns: the statements that begin a branch, and the query that carries them.
+ * Promises: if BEGIN, or a setting behind it, fails, the server skips the user's statement: it never
+ * runs outside of the transaction. Rows, fields, types and errors of that statement are
+ * node-postgres' own. Whether the transaction has begun is only said once the server is ready again.
+ * Never: carries a statement that would behave differently there: several in one text (only the
+ * simple protocol takes those), pages of rows, cursors.
+ *
+ * (`pipeline: true` of node-postgres is no substitute: each query has a Sync of its own there, and
+ * behind a failed BEGIN the next one runs.)
+ */
+import type { JoinRequest } from '../../ports/index.ts'
+import { sameTags } from './answers.ts'
+import type { ConnectionFacts } from './connection-facts.ts'
+import { isServerError } from './driver.ts'
+import type { Notice, PgClient, PgConnection, PgQuery, PgQueryClass } from './driver.ts'
+import { setNonce } from './mark.ts'
+import { send } from './message.ts'
+import { effectsOf } from './statements.ts'
+import { Wire } from './wire.ts'
+import type { Parsing, Statement, WireListener } from './wire.ts'
+
+/** What a branch's idle time-outs add to the time that the transaction has left. */
+export const IDLE_MARGIN_MS = 5_000
+
+/** Whether a transaction was begun. */
+export type Begun =
+  | { readonly kind: 'begun' }
+  /** Not begun, or not as it must be: the connection is of no use. */
+  | { readonly kind: 'failed'; readonly cause: unknown }
+  /** The connection ended before an answer to BEGIN: whatever had begun is rolled back. */
+  | { readonly kind: 'lost'; readonly cause: unknown }
+  /** The driver could not even write the user's statement: its values can't be sent. */
+  | { readonly kind: 'unwritten' }
+
+/**
+ * Only utility statements, so that no snapshot is taken before the user's first statement (SET
+ * TRANSACTION and LOCK TABLE must still be able to come first).
+ *
+ * The time-outs make the server end the session of a client that vanished: while idle, while it
+ * waits for the network, and (on Linux) while it runs a statement for nobody. Rounded up to whole
+ * seconds, so that the same text comes again.
+ */
+export function beginStatements(
+  request: JoinRequest,
+  { timeouts, route, nonce }: Pick<ConnectionFacts, 'timeouts' | 'route' | 'nonce'>,
+): readonly Statement[] {
+  const isolation = request.isolation?.toUpperCase()
+  const begin = [
+    'BEGIN',
+    ...(isolation === undefined ? [] : [`ISOLATION LEVEL ${isolation}`]),
+    ...(request.access === 'read' ? ['READ ONLY'] : []),
+  ].join(' ')
+  const idleMs = Math.ceil(request.timeoutMs / 1_000) * 1_000 + IDLE_MARGIN_MS
+  const settings: readonly (readonly [string, number])[] = [
+    ['idle_in_transaction_session_timeout', idleMs],
+    // A session of our own has them already (see connection-facts).
+    ...(route === 'pooler' ? livenessSettings(timeouts) : []),
+  ]
+  return [
+    { text: begin, again: true },
+    ...settings.map(([name, value]): Statement => ({
+      text: `SET LOCAL ${name} = ${value}`,
+      again: true,
+    })),
+    setNonce(nonce),
+  ]
+}
+
+/** After how long the server ends the session of a client that does not answer any more. */
+export function livenessSettings(
+  timeouts: ConnectionFacts['timeouts'],
+): readonly (readonly [string, number])[] {
+  return [
+    ['tcp_keepalives_idle', 10],
+    ['tcp_keepalives_interval', 5],
+    ['tcp_keepalives_count', 3],
+    ...(timeouts === 'all'
+      ? ([
+          ['tcp_user_timeout', 25_000],
+          ['client_connection_check_interval', 1_000],
+        ] as const)
+      : []),
+  ]
+}
+
+/** Sends the statements by themselves. Never rejects. */
+export async function beginAlone(
+  client: PgClient,
+  statements: readonly Statement[],
+): Promise<Begun> {
+  const reply = await send(client, statements)
+  if (reply.kind === 'lost') return { kind: 'lost', cause: reply.cause }
+  if (reply.error !== undefined) return { kind: 'failed', cause: reply.error }
+  const isFresh = reply.warnings.every((warning) => warning.during !== 0)
+  const isBegun = reply.status === 'T' && sameTags(reply.tags, tagsOf(statements))
+  return isFresh && isBegun ? { kind: 'begun' } : { kind: 'failed', cause: notBegun(reply.tags) }
+}
+
+/** What running the first statement gives, and what became of BEGIN. */
+export interface BegunWith {
+  readonly result: Promise<unknown>
+  readonly begun: Promise<Begun>
+}
+
+/** Whether a query of the user's can travel behind BEGIN (see above). */
+export function canTravel(args: readonly unknown[]): boolean {
+  const [config, values] = args
+  if (typeof values === 'function' || args.length > 2) return false
+  if (typeof config === 'string') return isOne(config)
+  const { text, rows, callback, submit } = config as Partial<Record<string, unknown>>
+  const isPlain = rows === undefined && callback === undefined && submit === undefined
+  return isPlain && typeof text === 'string' && isOne(text)
+}
+
+function isOne(text: string): boolean {
+  return effectsOf(text).length === 1
+}
+
+/** Sends the statements and the user's own (`config` and `values` of `client.query`) as one message. */
+export function beginWith(
+  client: PgClient,
+  Query: PgQueryClass,
+  statements: readonly Statement[],
+  [config, values]: readonly unknown[],
+): BegunWith {
+  const result = Promise.withResolvers<unknown>()
+  const begun = Promise.withResolvers<Begun>()
+  const done: PgQuery['callback'] = (error, answer) => {
+    if (error) result.reject(error)
+    else result.resolve(answer)
+  }
+  const query = new (beginningClass(Query))(config, values, done)
+  query.carry(statements, begun.resolve)
+  client.query(query)
+  return { result: result.promise, begun: begun.promise }
+}
+
+interface BeginningQuery extends PgQuery {
+  carry(statements: readonly Statement[], begun: (begun: Begun) => void): void
+}
+type BeginningClass = new (
+  config: unknown,
+  values: unknown,
+  callback: PgQuery['callback'],
+) => BeginningQuery
+
+const classes = new WeakMap<PgQueryClass, BeginningClass>()
+
+function beginningClass(Query: PgQueryClass): BeginningClass {
+  const known = classes.get(Query) ?? makeBeginningClass(Query)
+  classes.set(Query, known)
+  return known
+}
+
+/** A subclass of the pool's own Query: whatever that one does with its answers stays as it is. */
+function makeBeginningClass(Query: PgQueryClass): BeginningClass {
+  return class Beginning extends Query implements BeginningQuery, WireListener {
+    #statements: readonly Statement[] = []
+    #resolve: (begun: Begun) => void = () => undefined
+    #stopListening = (): void => undefined
+    #parsing: Parsing | undefined
+    /** The statement's name, kept from the driver until BEGIN was answered. */
+    #hiddenName: string | undefined
+    #writing: 'not yet' | 'now' | 'done' = 'not yet'
+    readonly #tags: string[] = []
+    #warning: string | undefined
+    #failure: unknown
+
+    carry(statements: readonly Statement[], begun: (begun: Begun) => void): void {
+      this.#statements = statements
+      this.#resolve = begun
+    }
+
+    /** By the extended protocol, whose messages can share a Sync. */
+    override requiresPreparation(): boolean {
+      return true
+    }
+
+    override prepare(connection: PgConnection): void {
+      const wire = Wire.of(connection)
+      this.#stopListening = wire.listen(this)
+      this.#parsing = wire.writeAhead(this.#statements)
+      this.#writing = 'now'
+      super.prepare(connection)
+      this.#writing = 'done'
+      // The driver books every ParseComplete under the active query's name. Those of our statements
+      // come first, and would book the user's as parsed before the server has seen it.
+      this.#hiddenName = this.name
+      this.name = undefined
+    }
+
+    override handleCommandComplete(message: { text: string }, connection: PgConnection): void {
+      if (this.#isBegun()) {
+        super.handleCommandComplete(message, connection)
+        return
+      }
+      this.#tags.push(message.text)
+      if (this.#isBegun()) this.name = this.#hiddenName
+    }
+
+    override handleError(error: Error, connection: PgConnection): void {
+      if (!this.#isBegun()) {
+        this.#failure = error
+        // Never parsed: the next query with its name has to do it.
+        if (this.#hiddenName !== undefined && connection.submittedNamedStatements !== undefined) {
+          Reflect.deleteProperty(connection.submittedNamedStatements, this.#hiddenName)
+        }
+        // Of these, no answer will come to say so. What the driver has written by then, and whether
+        // it ends with a Sync, depends on its version.
+        if (this.#writing === 'now') this.#settle({ kind: 'unwritten' })
+        else if (!isServerError(error)) this.#settle({ kind: 'lost', cause: error })
+      }
+      super.handleError(error, connection)
+    }
+
+    onNotice(notice: Notice): void {
+      if (notice.code !== '00000' && this.#tags.length === 0) this.#warning = notice.message ?? ''
+    }
+
+    onReady(): void {
+      const isBegun = this.#isBegun() && this.#warning === undefined
+      const isRight = isBegun && sameTags(this.#tags, tagsOf(this.#statements))
+      if (isRight) this.#settle({ kind: 'begun' })
+      else
+        this.#settle({
+          kind: 'failed',
+          cause: this.#failure ?? notBegun(this.#tags, this.#warning),
+        })
+    }
+
+    onEnd(): void {
+      if (this.#isBegun()) this.#settle({ kind: 'begun' })
+      else
+        this.#settle({
+          kind: 'lost',
+          cause: this.#failure ?? new Error('the connection was closed'),
+        })
+    }
+
+    #isBegun(): boolean {
+      return this.#tags.length === this.#statements.length
+    }
+
+    #settle(begun: Begun): void {
+      this.#stopListening()
+      this.#parsing?.completed(this.#tags.length)
+      this.#resolve(begun)
+    }
+  }
+}
+
+function tagsOf(statements: readonly Statement[]): readonly string[] {
+  return ['BEGIN', ...statements.slice(1).map(() => 'SET')]
+}
+
+function notBegun(tags: readonly string[], warning?: string): Error {
+  const said = warning === undefined ? '' : `; warning: ${warning}`
+  return new Error(`PostgreSQL answered BEGIN with ${tags.join(', ') || 'nothing'}${said}`)
+}

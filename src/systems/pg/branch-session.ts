@@ -1,0 +1,256 @@
+/**
+ * The connection of one branch while the user's function runs: when it is taken, and when BEGIN leaves.
+ *
+ * Owns: BEGIN, which travels with the first statement where it can, and the order of statements around it.
+ * Promises: no statement is sent before BEGIN was answered, but for the one that travels behind it
+ * under the same Sync. A pooled connection that turns out to be dead at BEGIN is replaced: the
+ * server has rolled back whatever it had begun, so the statement is sent again on another one.
+ * Never: sends anything of the commit path.
+ */
+import type { AssentError } from '../../protocol/index.ts'
+import type { BranchFault, JoinRequest } from '../../ports/index.ts'
+import { beginAlone, beginStatements, beginWith, canTravel } from './begin.ts'
+import type { Begun } from './begin.ts'
+import { connectError } from './connect-errors.ts'
+import type { ConnectionFacts } from './connection-facts.ts'
+import type { PgPoolClient, PgQueryClass } from './driver.ts'
+import type { GuardedConnection } from './guarded-connection.ts'
+import type { Statement } from './wire.ts'
+
+/** A pooled connection that is lent to a branch. */
+export interface Lent {
+  readonly client: PgPoolClient
+  readonly connection: ConnectionFacts
+  readonly guard: GuardedConnection
+  /** Gives the connection back to its pool, or destroys it. Called once. */
+  readonly release: (how: 'return' | 'destroy') => void
+}
+
+export interface SessionFacts {
+  readonly name: string
+  readonly request: JoinRequest
+  /** The pool's own; undefined when its clients hide it. */
+  readonly Query: PgQueryClass | undefined
+  /** Takes a connection. @throws AssentError */
+  readonly lend: () => Promise<Lent>
+}
+
+type Opening =
+  /** BEGIN was not sent. */
+  | { readonly kind: 'closed' }
+  | { readonly kind: 'opening'; readonly opened: Promise<void> }
+  | { readonly kind: 'open' }
+  | { readonly kind: 'failed'; readonly error: AssentError }
+
+/** How often BEGIN is tried: pooled connections can be dead without knowing it, all of them. */
+const ATTEMPTS = 3
+
+export class BranchSession {
+  readonly #facts: SessionFacts
+  #lent: Lent
+  #opening: Opening = { kind: 'closed' }
+  /** Statements that wait for BEGIN to be answered. */
+  #waiting = 0
+  /** `between`: one was given up, and another is awaited. */
+  #holding: 'held' | 'between' | 'ended' = 'held'
+  #onLend: ((lent: Lent) => void) | undefined
+
+  constructor(facts: SessionFacts, lent: Lent) {
+    this.#facts = facts
+    this.#lent = lent
+  }
+
+  get lent(): Lent {
+    return this.#lent
+  }
+
+  /** Whether there can be anything to roll back. */
+  get isUntouched(): boolean {
+    return this.#opening.kind === 'closed'
+  }
+
+  /** Told of the connection, and of each that replaces it. */
+  onLend(listener: (lent: Lent) => void): void {
+    this.#onLend = listener
+    listener(this.#lent)
+  }
+
+  /** `client.query`, in all its forms. */
+  query(args: readonly unknown[]): unknown {
+    this.#lent.guard.check(args[0])
+    switch (this.#opening.kind) {
+      case 'open':
+        return this.#lent.guard.query(args)
+      case 'closed':
+        return this.#begin(args)
+      case 'opening':
+        return this.#afterwards(this.#opening.opened, args)
+      case 'failed':
+        throw this.#opening.error
+    }
+  }
+
+  /** Makes sure that BEGIN was answered. Resolves with why it could not be. */
+  async ensureOpen(): Promise<AssentError | undefined> {
+    if (this.#opening.kind === 'closed') void this.#open(() => this.#beginAlone())
+    return this.settled()
+  }
+
+  /** Waits until BEGIN, if it was sent, was answered. Resolves with why it could not be. */
+  async settled(): Promise<AssentError | undefined> {
+    if (this.#opening.kind === 'opening') await this.#opening.opened.catch(() => undefined)
+    return this.#failure()
+  }
+
+  isQuiet(): boolean {
+    return this.#opening.kind !== 'opening' && this.#waiting === 0 && this.#lent.guard.isQuiet()
+  }
+
+  /** Waits until every statement that was begun has been answered. Never rejects. */
+  async drain(): Promise<void> {
+    while (!this.isQuiet()) {
+      await this.settled()
+      await this.#lent.guard.drain()
+    }
+  }
+
+  fault(): BranchFault | undefined {
+    if (this.#opening.kind !== 'failed') return this.#lent.guard.fault()
+    const { error } = this.#opening
+    return {
+      code: 'ASSENT_UNCLEAR',
+      outcome: 'aborted',
+      message: `${this.#facts.name} could not begin its branch: ${error.message}`,
+      cause: error.cause,
+    }
+  }
+
+  /** Gives the connection up. Idempotent. */
+  release(how: 'return' | 'destroy'): void {
+    if (this.#holding === 'held') this.#lent.release(how)
+    this.#holding = 'ended'
+  }
+
+  cut(): void {
+    // Once given back it may be another transaction's.
+    if (this.#holding === 'held') this.#lent.client.connection.stream.destroy()
+  }
+
+  // --- beginning ------------------------------------------------------------------------------
+
+  /** The first statement: behind BEGIN in one message, or after BEGIN was answered. */
+  #begin(args: readonly unknown[]): unknown {
+    const { Query } = this.#facts
+    if (Query === undefined || !canTravel(args)) {
+      return this.#afterwards(
+        this.#open(() => this.#beginAlone()),
+        args,
+      )
+    }
+    const first = Promise.withResolvers<unknown>()
+    this.#open(async () => {
+      for (let attempt = 1; ; attempt += 1) {
+        const { guard, client } = this.#lent
+        const statements = this.#statements()
+        const { result, begun } = guard.begin(statements.length, () =>
+          beginWith(client, Query, statements, args),
+        )
+        // The statement's own failure is the user's, once it is known that the transaction began.
+        result.catch(() => undefined)
+        const answer = await begun
+        if (await this.#isToBeTriedAgain(answer, attempt)) continue
+        if (answer.kind === 'begun' || answer.kind === 'unwritten') first.resolve(result)
+        return answer
+      }
+    }).catch((error: unknown) => {
+      first.reject(error)
+    })
+    return first.promise
+  }
+
+  async #beginAlone(): Promise<Begun> {
+    for (let attempt = 1; ; attempt += 1) {
+      const { guard, client } = this.#lent
+      const statements = this.#statements()
+      const answer = await guard.begin(statements.length, () => beginAlone(client, statements))
+      if (!(await this.#isToBeTriedAgain(answer, attempt))) return answer
+    }
+  }
+
+  #statements(): readonly Statement[] {
+    const { connection } = this.#lent
+    return beginStatements(this.#facts.request, connection)
+  }
+
+  #open(begin: () => Promise<Begun>): Promise<void> {
+    const opened = this.#opened(begin)
+    this.#opening = { kind: 'opening', opened }
+    opened.catch(() => undefined)
+    return opened
+  }
+
+  async #opened(begin: () => Promise<Begun>): Promise<void> {
+    try {
+      const begun = await begin()
+      switch (begun.kind) {
+        case 'begun':
+          this.#opening = { kind: 'open' }
+          return
+        case 'unwritten':
+          // Nothing of it counts: as if the statement had never been given.
+          await this.#lendAnother()
+          this.#opening = { kind: 'closed' }
+          return
+        case 'failed':
+        case 'lost':
+          throw connectError(this.#facts.name, begun.cause)
+      }
+    } catch (error) {
+      const failed = connectError(this.#facts.name, error)
+      this.#opening = { kind: 'failed', error: failed }
+      throw failed
+    }
+  }
+
+  /** Whether there is another connection to try; takes it. */
+  async #isToBeTriedAgain(begun: Begun, attempt: number): Promise<boolean> {
+    const isOver = attempt >= ATTEMPTS || this.#facts.request.waiting.isOver
+    const isWorthwhile = begun.kind === 'lost' || begun.kind === 'failed'
+    if (!isWorthwhile || isOver || this.#holding !== 'held') return false
+    await this.#lendAnother()
+    return true
+  }
+
+  async #lendAnother(): Promise<void> {
+    if (this.#holding === 'held') this.#lent.release('destroy')
+    this.#holding = 'between'
+    const lent = await this.#facts.lend()
+    if (this.#hasEnded()) {
+      lent.release('return')
+      throw new Error('the branch has ended')
+    }
+    this.#lent = lent
+    this.#holding = 'held'
+    this.#onLend?.(lent)
+  }
+
+  async #afterwards(opened: Promise<void>, args: readonly unknown[]): Promise<unknown> {
+    this.#waiting += 1
+    try {
+      await opened
+    } finally {
+      this.#waiting -= 1
+    }
+    // The transaction may not have begun, but been left unwritten: then this is the first one.
+    return this.#opening.kind === 'closed' ? this.#begin(args) : this.#lent.guard.query(args)
+  }
+
+  #failure(): AssentError | undefined {
+    return this.#opening.kind === 'failed' ? this.#opening.error : undefined
+  }
+
+  /** A call, so that it is read anew each time. */
+  #hasEnded(): boolean {
+    return this.#holding === 'ended'
+  }
+}

@@ -1,0 +1,156 @@
+/**
+ * One physical connection as Assent uses it.
+ *
+ * Owns: listening to it, and the statements that it has parsed under a name.
+ * Promises: whoever listens hears of an answer before node-postgres acts on it, so that the status is
+ * the one of that answer and not of a message that was sent right behind it; a name is only used
+ * when its statement was parsed for certain.
+ *
+ * The listeners stay on a pooled connection for its life. They also hear what its other users do:
+ * that is how a DISCARD ALL is noticed.
+ */
+import type { Notice, PgConnection, ServerError } from './driver.ts'
+import { FrontendMessage } from './frontend.ts'
+
+export interface Statement {
+  readonly text: string
+  /** Bound as text; `null` is SQL's null. */
+  readonly values?: readonly (string | null)[]
+  /** Worth parsing once for each connection: its text is the same again and again. */
+  readonly again?: true
+}
+
+export interface WireListener {
+  onTag?(tag: string): void
+  onReady?(status: string): void
+  onError?(error: ServerError): void
+  onNotice?(notice: Notice): void
+  onEnd?(): void
+}
+
+/** The name of a statement, and whether the server has it for certain. */
+interface Name {
+  readonly text: string
+  state: 'parsed' | 'doubtful'
+}
+
+const NO_VALUES: readonly string[] = []
+/** Statements that a connection keeps under a name, at the most. */
+const MOST_NAMES = 64
+/** After these, what was parsed may be gone. */
+const FORGETTING_TAGS = new Set(['DISCARD ALL', 'DEALLOCATE', 'DEALLOCATE ALL'])
+
+const wires = new WeakMap<PgConnection, Wire>()
+const writer = new FrontendMessage()
+
+export class Wire {
+  /** As of the last ReadyForQuery: `I` outside a transaction; `?` when none was heard yet. */
+  status: string = '?'
+  /** Behind a pooler, the next message may reach a server process that never saw the name. */
+  naming: 'allowed' | 'never' = 'never'
+  readonly #connection: PgConnection
+  readonly #listeners = new Set<WireListener>()
+  /** By the text of the statement. */
+  readonly #names = new Map<string, Name>()
+
+  static of(connection: PgConnection): Wire {
+    const known = wires.get(connection)
+    if (known !== undefined) return known
+    const wire = new Wire(connection)
+    wires.set(connection, wire)
+    return wire
+  }
+
+  private constructor(connection: PgConnection) {
+    this.#connection = connection
+    connection.prependListener('readyForQuery', ({ status }) => {
+      this.status = status
+      for (const listener of this.#listeners) listener.onReady?.(status)
+    })
+    connection.prependListener('commandComplete', ({ text }) => {
+      if (FORGETTING_TAGS.has(text)) this.#doubtNames()
+      for (const listener of this.#listeners) listener.onTag?.(text)
+    })
+    connection.prependListener('errorMessage', (error: ServerError) => {
+      // 26000: no such prepared statement.
+      if (error.code === '26000') this.#doubtNames()
+      for (const listener of this.#listeners) listener.onError?.(error)
+    })
+    connection.prependListener('notice', (notice) => {
+      for (const listener of this.#listeners) listener.onNotice?.(notice)
+    })
+    connection.prependListener('end', () => {
+      for (const listener of this.#listeners) listener.onEnd?.()
+    })
+  }
+
+  /** @returns a function that stops it */
+  listen(listener: WireListener): () => void {
+    this.#listeners.add(listener)
+    return () => {
+      this.#listeners.delete(listener)
+    }
+  }
+
+  /** Writes statements and a Sync, in one piece. */
+  write(statements: readonly Statement[]): Parsing | undefined {
+    const parsing = this.#encode(statements)
+    writer.sync()
+    this.#connection.stream.write(writer.take())
+    return parsing
+  }
+
+  /** Writes statements without a Sync: whatever is written next belongs to the same message. */
+  writeAhead(statements: readonly Statement[]): Parsing | undefined {
+    const parsing = this.#encode(statements)
+    this.#connection.stream.write(writer.take())
+    return parsing
+  }
+
+  /** @returns the names that were parsed, if any were */
+  #encode(statements: readonly Statement[]): Parsing | undefined {
+    let parsing: Parsing | undefined
+    for (const [at, statement] of statements.entries()) {
+      const name = this.#nameOf(statement)
+      if (name === undefined) {
+        writer.parse('', statement.text)
+      } else if (name.state === 'doubtful') {
+        // Closing a name that does not exist is no error; parsing one that does exist is.
+        writer.close(name.text)
+        writer.parse(name.text, statement.text)
+        parsing ??= new Parsing()
+        parsing.add(at, name)
+      }
+      writer.bind(name?.text ?? '', statement.values ?? NO_VALUES)
+      writer.execute()
+    }
+    return parsing
+  }
+
+  #nameOf({ text, again }: Statement): Name | undefined {
+    if (this.naming === 'never' || again !== true) return undefined
+    const known = this.#names.get(text)
+    if (known !== undefined || this.#names.size >= MOST_NAMES) return known
+    const entry: Name = { text: `assent_${this.#names.size + 1}`, state: 'doubtful' }
+    this.#names.set(text, entry)
+    return entry
+  }
+
+  #doubtNames(): void {
+    for (const entry of this.#names.values()) entry.state = 'doubtful'
+  }
+}
+
+/** The names that one message has parsed, each known to be good once its statement completed. */
+export class Parsing {
+  readonly #names: (readonly [number, Name])[] = []
+
+  add(at: number, name: Name): void {
+    this.#names.push([at, name])
+  }
+
+  /** So many statements of the message have completed. */
+  completed(count: number): void {
+    for (const [at, name] of this.#names) if (at < count) name.state = 'parsed'
+  }
+}
