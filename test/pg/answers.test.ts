@@ -103,7 +103,7 @@ describe.each(Object.entries({ PREPARED, COMMITTED }))('the answer to %s', (_nam
 
 test('a vote whose receipt failed is a no, whatever the code: PREPARE was skipped', () => {
   for (const code of ['23502', '57014', 'XX000']) {
-    const over = failed(code, PREPARED.tags.slice(0, 2), 'E')
+    const over = failed(code, PREPARED.tags.slice(0, 1), 'E')
     expect(readAnswer(reply(PREPARED, over), PREPARED)).toMatchObject({ answer: 'no' })
   }
 })
@@ -111,10 +111,10 @@ test('a vote whose receipt failed is a no, whatever the code: PREPARE was skippe
 test('a claim decides nothing: an error or no row is a no', () => {
   const noRow = { tags: [...CLAIMED.tags.slice(0, -1), 'INSERT 0 0'] }
   expect(readAnswer(reply(CLAIMED, noRow), CLAIMED)).toMatchObject({ answer: 'no' })
-  const error = failed('XX000', CLAIMED.tags.slice(0, 2), 'E')
+  const error = failed('XX000', CLAIMED.tags.slice(0, 1), 'E')
   expect(readAnswer(reply(CLAIMED, error), CLAIMED)).toMatchObject({ answer: 'no' })
   // The same tag in a vote would have let PREPARE run behind it.
-  const voted = { tags: [...PREPARED.tags.slice(0, 2), 'INSERT 0 0', 'PREPARE TRANSACTION'] }
+  const voted = { tags: [...PREPARED.tags.slice(0, 1), 'INSERT 0 0', 'PREPARE TRANSACTION'] }
   expect(readAnswer(reply(PREPARED, voted), PREPARED)).toMatchObject({ answer: 'unknown' })
 })
 
@@ -139,7 +139,7 @@ test('each row of the whitelist is needed by a reply that no other row answers',
     [reply(CLAIMED), CLAIMED],
     [reply(COMMITTED, { tags: ['ROLLBACK'] }), COMMITTED],
     [reply(CLAIMED, { tags: [...CLAIMED.tags.slice(0, -1), 'INSERT 0 0'] }), CLAIMED],
-    [reply(PREPARED, failed('XX000', PREPARED.tags.slice(0, 2), 'E')), PREPARED],
+    [reply(PREPARED, failed('XX000', PREPARED.tags.slice(0, 1), 'E')), PREPARED],
     [reply(COMMITTED, failed('40001', [], 'I')), COMMITTED],
   ]
   expect(DEFINITE_ANSWERS).toHaveLength(only.length)

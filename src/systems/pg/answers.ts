@@ -27,24 +27,34 @@ export interface Expected {
 }
 
 export const CLAIMED: Expected = {
-  tags: ['SET CONSTRAINTS', 'SELECT 1', 'INSERT 0 1'],
+  tags: ['SET CONSTRAINTS', 'INSERT 0 1'],
   status: 'T',
   decides: 'none',
 }
 export const PREPARED: Expected = {
-  tags: ['SET CONSTRAINTS', 'SELECT 1', 'INSERT 0 1', 'PREPARE TRANSACTION'],
+  tags: ['SET CONSTRAINTS', 'INSERT 0 1', 'PREPARE TRANSACTION'],
   status: 'I',
-  decides: 3,
+  decides: 2,
 }
 /** COMMIT of a branch that wrote no claim: the only writer, or a reader. */
 export const COMMITTED_ALONE: Expected = {
-  tags: ['SET CONSTRAINTS', 'SELECT 1', 'COMMIT'],
+  tags: ['SET CONSTRAINTS', 'SET', 'COMMIT'],
   status: 'I',
   decides: 2,
 }
 export const COMMITTED: Expected = { tags: ['COMMIT'], status: 'I', decides: 0 }
 export const COMMIT_PREPARED: Expected = { tags: ['COMMIT PREPARED'], status: 'I', decides: 0 }
 export const ROLLBACK_PREPARED: Expected = { tags: ['ROLLBACK PREPARED'], status: 'I', decides: 0 }
+
+/** The same message with one more SELECT, whose row is looked at by the server alone. */
+export function withSelect(expected: Expected, at: number): Expected {
+  const { tags, status, decides } = expected
+  return {
+    tags: [...tags.slice(0, at), 'SELECT 1', ...tags.slice(at)],
+    status,
+    decides: decides === 'none' ? decides : decides + 1,
+  }
+}
 
 type Answered = Extract<Reply, { kind: 'answered' }>
 

@@ -44,16 +44,35 @@ export type Begun =
  * seconds, so that the same text comes again.
  */
 export function beginStatements(
-  request: JoinRequest,
-  { timeouts, route, nonce }: Pick<ConnectionFacts, 'timeouts' | 'route' | 'nonce'>,
+  { isolation, access, timeoutMs }: JoinRequest,
+  connection: ConnectionFacts,
 ): readonly Statement[] {
-  const isolation = request.isolation?.toUpperCase()
+  const idleMs = Math.ceil(timeoutMs / 1_000) * 1_000 + IDLE_MARGIN_MS
+  const key = `${isolation ?? ''} ${access} ${idleMs}`
+  const before = beginnings.get(connection)
+  if (before?.key === key) return before.statements
+  const statements = makeStatements(isolation, access, idleMs, connection)
+  beginnings.set(connection, { key, statements })
+  return statements
+}
+
+/** The last of each connection: mostly the next is the same. */
+const beginnings = new WeakMap<
+  ConnectionFacts,
+  { readonly key: string; readonly statements: readonly Statement[] }
+>()
+
+function makeStatements(
+  isolation: JoinRequest['isolation'],
+  access: JoinRequest['access'],
+  idleMs: number,
+  { timeouts, route, nonce }: ConnectionFacts,
+): readonly Statement[] {
   const begin = [
     'BEGIN',
-    ...(isolation === undefined ? [] : [`ISOLATION LEVEL ${isolation}`]),
-    ...(request.access === 'read' ? ['READ ONLY'] : []),
+    ...(isolation === undefined ? [] : [`ISOLATION LEVEL ${isolation.toUpperCase()}`]),
+    ...(access === 'read' ? ['READ ONLY'] : []),
   ].join(' ')
-  const idleMs = Math.ceil(request.timeoutMs / 1_000) * 1_000 + IDLE_MARGIN_MS
   const settings: readonly (readonly [string, number])[] = [
     ['idle_in_transaction_session_timeout', idleMs],
     // A session of our own has them already (see connection-facts).

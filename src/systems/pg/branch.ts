@@ -10,15 +10,26 @@ import { formatGid } from '../../protocol/index.ts'
 import type { Answer, EndAnswer, Gid } from '../../protocol/index.ts'
 import { AssentError } from '../../protocol/index.ts'
 import type { Branch, BranchFault, Mark, World } from '../../ports/index.ts'
-import { CLAIMED, COMMITTED, COMMITTED_ALONE, PREPARED, readAnswer, readEnd } from './answers.ts'
+import {
+  CLAIMED,
+  COMMITTED,
+  COMMITTED_ALONE,
+  PREPARED,
+  readAnswer,
+  readEnd,
+  withSelect,
+} from './answers.ts'
+import type { Expected } from './answers.ts'
 import { IDLE_MARGIN_MS } from './begin.ts'
 import type { BranchSession } from './branch-session.ts'
 import type { PgClient } from './driver.ts'
 import type { GuardedConnection } from './guarded-connection.ts'
 import { COMMIT, claimStatements, commitStatements, endStatement, voteStatements } from './mark.ts'
+import type { MarkFacts } from './mark.ts'
 import { send } from './message.ts'
 import type { Reply } from './message.ts'
 import type { SchemaNames } from './schema.ts'
+import type { Statement } from './wire.ts'
 
 export interface PgBranchFacts {
   readonly name: string
@@ -26,6 +37,10 @@ export interface PgBranchFacts {
   readonly names: SchemaNames
   readonly world: World
   readonly deadline: number
+  readonly timeoutMs: number
+  /** Whether functions of this database take on roles that can't write our tables. */
+  readonly isRoleHidden: () => boolean
+  readonly onRoleHidden: () => void
   /** Ends a prepared branch from another connection. */
   readonly endElsewhere: (gid: Gid, decision: 'commit' | 'abort') => Promise<EndAnswer>
   /** The claim named an epoch that the register does not list for this server. */
@@ -105,14 +120,13 @@ export class PgBranch implements Branch {
   async claim(mark: Mark): Promise<Answer> {
     const refusal = await this.#refusalToBegin()
     if (refusal !== undefined) return refusal
-    const statements = claimStatements(this.#facts.names, mark, this.#nonce, this.#idleMs())
-    const reply = await send(this.client, statements)
-    const answer = readAnswer(reply, CLAIMED)
+    const facts = this.#markFacts(mark)
+    const reply = await send(this.client, claimStatements(facts, this.#shorterIdleMs()))
+    const answer = readAnswer(reply, expectedOf(CLAIMED, facts))
     this.#stage = stageAfter(reply, answer, 'open')
     if (answer.answer === 'yes') this.#claim = 'written'
-    if (lacksTables(reply)) return this.#tablesGone()
     const foundNoEpoch = reply.kind === 'answered' && reply.tags.at(-1) === 'INSERT 0 0'
-    if (answer.answer !== 'no' || !foundNoEpoch) return answer
+    if (answer.answer !== 'no' || !foundNoEpoch) return this.#explained(answer, reply, facts)
     this.#facts.onStaleEpoch()
     return { answer: 'no', cause: staleEpoch(this.name, mark.id.epoch) }
   }
@@ -120,12 +134,11 @@ export class PgBranch implements Branch {
   async vote(mark: Mark, gid: Gid): Promise<Answer> {
     const refusal = await this.#refusalToBegin()
     if (refusal !== undefined) return refusal
-    const { names } = this.#facts
-    const statements = voteStatements(names, mark, formatGid(gid), this.#nonce, this.#idleMs())
-    const reply = await send(this.client, statements)
-    const answer = readAnswer(reply, PREPARED)
+    const facts = this.#markFacts(mark)
+    const reply = await send(this.client, voteStatements(facts, formatGid(gid)))
+    const answer = readAnswer(reply, expectedOf(PREPARED, facts))
     this.#stage = stageAfter(reply, answer, 'prepared')
-    return lacksTables(reply) ? this.#tablesGone() : answer
+    return this.#explained(answer, reply, facts)
   }
 
   async commit(): Promise<Answer> {
@@ -134,10 +147,7 @@ export class PgBranch implements Branch {
       this.#release()
       return refusal
     }
-    // A claim has done before what a COMMIT by itself must do first.
-    const isClaimed = this.#claim === 'written'
-    const expected = isClaimed ? COMMITTED : COMMITTED_ALONE
-    const statements = isClaimed ? [COMMIT] : commitStatements(this.#nonce)
+    const { statements, expected } = this.#commitMessage()
     const reply = await send(this.client, statements)
     const answer = readAnswer(reply, expected)
     this.#stage = stageAfter(reply, answer, 'over')
@@ -162,6 +172,46 @@ export class PgBranch implements Branch {
 
   cut(): void {
     this.#session.cut()
+  }
+
+  #markFacts(mark: Mark): MarkFacts {
+    const isReset = this.#guard.role === 'changed' || this.#facts.isRoleHidden()
+    const role = isReset ? 'reset first' : 'as it is'
+    return { names: this.#facts.names, mark, nonce: this.#nonce, role }
+  }
+
+  #commitMessage(): { readonly statements: readonly Statement[]; readonly expected: Expected } {
+    // A claim has done before what a COMMIT by itself must do first.
+    if (this.#claim === 'written') return { statements: [COMMIT], expected: COMMITTED }
+    if (this.#guard.rollbacks === 'none') {
+      return { statements: commitStatements('needless'), expected: COMMITTED_ALONE }
+    }
+    const statements = commitStatements({ nonce: this.#nonce })
+    return { statements, expected: withSelect(COMMITTED_ALONE, 2) }
+  }
+
+  /** Our own INSERT failed because of the database, and not of the transaction. */
+  #explained(answer: Answer, reply: Reply, facts: MarkFacts): Answer {
+    const code = errorOfInsert(reply, facts)
+    if (code === undefined) return answer
+    if (['42P01', '3F000', '42703'].includes(code)) return this.#tablesGone()
+    // 42501: a function took on a role of which no statement told.
+    return code === '42501' && facts.role === 'as it is' ? this.#roleHidden() : answer
+  }
+
+  #roleHidden(): Answer {
+    this.#facts.onRoleHidden()
+    return {
+      answer: 'no',
+      cause: new AssentError({
+        code: 'ASSENT_PRIVILEGE',
+        outcome: 'aborted',
+        retryable: true,
+        message:
+          `The role that acts in ${this.name} may not write Assent's tables. If a function of the ` +
+          `database took it on, running again helps: from now on the role is reset before each mark`,
+      }),
+    }
   }
 
   #tablesGone(): Answer {
@@ -223,9 +273,11 @@ export class PgBranch implements Branch {
     return connection.session === 'plain' && guard.session === 'untouched'
   }
 
-  #idleMs(): number {
-    const left = this.#facts.deadline - this.#facts.world.now()
-    return Math.ceil(Math.max(left, 0) + IDLE_MARGIN_MS)
+  /** An idle time-out for what is left of the transaction's time, where that is much less than all. */
+  #shorterIdleMs(): number | undefined {
+    const { deadline, timeoutMs, world } = this.#facts
+    const idleMs = Math.ceil(Math.max(deadline - world.now(), 0) + IDLE_MARGIN_MS)
+    return idleMs < timeoutMs / 2 ? idleMs : undefined
   }
 
   /** Back to the pool, or destroyed: a connection that may be inside a transaction is never reused. */
@@ -243,10 +295,15 @@ function stageAfter(reply: Reply, answer: Answer, onYes: Stage): Stage {
   return reply.status === 'I' ? 'over' : 'open'
 }
 
-/** Our own INSERT, behind the two statements of the preamble, found no such table or column. */
-function lacksTables(reply: Reply): boolean {
-  if (reply.kind === 'lost' || reply.error === undefined || reply.tags.length !== 2) return false
-  return ['42P01', '3F000', '42703'].includes(reply.error.code)
+/** The error of our own INSERT, if that is what stopped the message. */
+function errorOfInsert(reply: Reply, { role }: MarkFacts): string | undefined {
+  const at = role === 'as it is' ? 1 : 2
+  if (reply.kind === 'lost' || reply.tags.length !== at) return undefined
+  return reply.error?.code
+}
+
+function expectedOf(expected: Expected, { role }: MarkFacts): Expected {
+  return role === 'as it is' ? expected : withSelect(expected, 1)
 }
 
 function staleEpoch(name: string, epoch: string): AssentError {

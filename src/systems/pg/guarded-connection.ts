@@ -43,6 +43,8 @@ export class GuardedConnection {
   #course: Course = { kind: 'inside' }
   #usable: 'open' | 'sealed' = 'open'
   #session: 'untouched' | 'touched' = 'untouched'
+  #role: 'kept' | 'changed' = 'kept'
+  #rollbacks: 'none' | 'some' = 'none'
   #onLateUse = (): void => undefined
   /** ROLLBACK TO answers with the tag ROLLBACK: so many of them are no harm. */
   #harmlessRollbacks = 0
@@ -65,6 +67,16 @@ export class GuardedConnection {
   /** Whether a statement may have changed settings beyond this transaction. */
   get session(): 'untouched' | 'touched' {
     return this.#session
+  }
+
+  /** Whether a statement may have taken on another role. */
+  get role(): 'kept' | 'changed' {
+    return this.#role
+  }
+
+  /** Whether a ROLLBACK was answered: of a savepoint, as far as anybody can tell. */
+  get rollbacks(): 'none' | 'some' {
+    return this.#rollbacks
   }
 
   /** `client.query`, in all its forms. The statement was checked before. */
@@ -165,7 +177,8 @@ export class GuardedConnection {
       if (effect === 'control' || (effect === 'mode' && this.#access === 'read')) {
         throw this.#refusal(statement)
       }
-      if (effect === 'session') this.#session = 'touched'
+      if (effect === 'session' || effect === 'role') this.#session = 'touched'
+      if (effect === 'role') this.#role = 'changed'
       if (effect === 'rollback-to') this.#harmlessRollbacks += 1
     }
   }
@@ -206,6 +219,7 @@ export class GuardedConnection {
       return
     }
     if (tag === 'ROLLBACK') {
+      this.#rollbacks = 'some'
       this.#harmlessRollbacks -= 1
       if (this.#harmlessRollbacks < 0) this.#leave(tag)
     }

@@ -13,36 +13,9 @@ import type { Failover } from './epochs.ts'
 import type { Statement } from './wire.ts'
 import type { SchemaNames } from './schema.ts'
 
-/**
- * The first two statements of a claim and of a vote.
- *
- * Deferred constraints and triggers run now, under the user's own role and search path, while a
- * failure is still a plain no, and before they could undo our settings. Then: the login role, which
- * owns the prepared transaction and must be the one that recovery logs in as; our search path;
- * warnings switched on, since a cut-off wait for replication is only a warning; a commit that
- * waits at least for the local disk; and a shorter idle time-out, since from here on only Assent
- * talks to this connection.
- */
-function preamble(idleMs: number): readonly Statement[] {
-  return [
-    { text: 'SET CONSTRAINTS ALL IMMEDIATE', again: true },
-    {
-      again: true,
-      text: `SELECT pg_catalog.set_config('role', NULL, true),
-  pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
-  pg_catalog.set_config('client_min_messages', 'warning', true),
-  pg_catalog.set_config('synchronous_commit', CASE
-    WHEN pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.=) 'remote_apply'
-    THEN 'remote_apply' ELSE 'on' END, true),
-  pg_catalog.set_config('idle_in_transaction_session_timeout', $1::pg_catalog.text, true)`,
-      values: [String(idleMs)],
-    },
-  ]
-}
-
-const NONCE = `CASE WHEN current_setting('assent.branch', true) = $1::text THEN $2::text END`
 /** PostgreSQL's timeline changes when a replica is promoted or a backup is recovered. */
-export const TIMELINE = `substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)`
+export const TIMELINE = `pg_catalog.substr(
+    pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8)`
 
 /**
  * Sets the nonce. It survives savepoints, and ends with the transaction that it was set in: so one
@@ -55,66 +28,118 @@ export function setNonce(nonce: string): Statement {
 export const COMMIT: Statement = { text: 'COMMIT', again: true }
 
 /**
- * COMMIT of a branch without a mark. Under the same Sync, and skipped if one of them fails: deferred
- * triggers first, so that their warnings and errors are not COMMIT's; then the nonce, without which
- * a division by zero stops us; then warnings, as for a mark. What the session says of
- * synchronous_commit stays: one database alone is as durable as its owner wants it.
+ * First in every message that ends a branch's work. Deferred constraints and triggers run now, under
+ * the user's own role and search path, while a failure is still a plain no, and before they could
+ * undo our settings; and their warnings are not COMMIT's.
  */
-export function commitStatements(nonce: string): readonly Statement[] {
-  return [
-    { text: 'SET CONSTRAINTS ALL IMMEDIATE', again: true },
-    {
-      again: true,
-      text: `SELECT 1 OPERATOR(pg_catalog./) CASE WHEN
+const RUN_DEFERRED: Statement = { text: 'SET CONSTRAINTS ALL IMMEDIATE', again: true }
+
+/** Before a mark, where the role may be one that can't write Assent's tables. */
+const RESET_ROLE: Statement = {
+  text: `SELECT pg_catalog.set_config('role', NULL, true)`,
+  again: true,
+}
+
+/** A cut-off wait for replication is only a warning: nobody may have switched them off. */
+const WARNINGS_ON: Statement = { text: 'SET LOCAL client_min_messages = warning', again: true }
+
+const PROOF = `SELECT 1 OPERATOR(pg_catalog./) CASE WHEN
     pg_catalog.current_setting('assent.branch', true) OPERATOR(pg_catalog.=) $1::pg_catalog.text
-  THEN 1 ELSE 0 END, pg_catalog.set_config('client_min_messages', 'warning', true)`,
-      values: [nonce],
-    },
-    COMMIT,
-  ]
+  THEN 1 ELSE 0 END`
+
+/**
+ * COMMIT of a branch without a mark. What the session says of synchronous_commit stays: one database
+ * alone is as durable as its owner wants it.
+ *
+ * `proof`: the nonce, without which a division by zero stops us. Only asked for where a ROLLBACK was
+ * answered: every other way out of the transaction shows in a tag or in the status.
+ */
+export function commitStatements(proof: { readonly nonce: string } | 'needless'): Statement[] {
+  if (proof === 'needless') return [RUN_DEFERRED, WARNINGS_ON, COMMIT]
+  const proven = { text: PROOF, again: true, values: [proof.nonce] } as const
+  return [RUN_DEFERRED, WARNINGS_ON, proven, COMMIT]
+}
+
+/**
+ * The mark's key; or null, which violates NOT NULL, if the transaction is not the one that BEGIN of
+ * this branch began. Setting what is not as it must be takes part in it, since the row is
+ * written before the COMMIT or PREPARE that it is about:
+ *
+ * - the role that logged in: it owns the prepared transaction, and recovery logs in as it;
+ * - warnings, see WARNINGS_ON;
+ * - a commit that waits at least for the local disk; what waits for more is left;
+ * - a shorter idle time-out, where given: from here on only Assent talks to this connection.
+ *
+ * Every name is written with its schema, so that no search path of the user's means another one.
+ */
+const KEY = `CASE
+    WHEN pg_catalog.current_setting('assent.branch', true) OPERATOR(pg_catalog.=) $1::pg_catalog.text
+      AND (current_user OPERATOR(pg_catalog.=) session_user
+        OR pg_catalog.set_config('role', NULL, true) IS NOT NULL)
+      AND (pg_catalog.current_setting('client_min_messages')
+          OPERATOR(pg_catalog.<>) ALL (ARRAY['error', 'fatal', 'panic'])
+        OR pg_catalog.set_config('client_min_messages', 'warning', true) IS NOT NULL)
+      AND (pg_catalog.current_setting('synchronous_commit')
+          OPERATOR(pg_catalog.=) ANY (ARRAY['on', 'remote_apply'])
+        OR pg_catalog.set_config('synchronous_commit', 'on', true) IS NOT NULL)
+      AND ($7::pg_catalog.text IS NULL
+        OR pg_catalog.set_config('idle_in_transaction_session_timeout', $7, true) IS NOT NULL)
+    THEN $2::pg_catalog.text END`
+
+interface MarkSql {
+  readonly claim: string
+  readonly receipt: string
+}
+
+/** Built once: these texts are sent with every transaction. */
+const texts = new WeakMap<SchemaNames, MarkSql>()
+
+function markSql(names: SchemaNames): MarkSql {
+  const known = texts.get(names) ?? {
+    claim: `INSERT INTO ${names.mark} (txid, decision, app, register, epoch, participants)
+SELECT ${KEY}, 'commit', $3::pg_catalog.text, $4::pg_catalog.text, epoch.id, $6::pg_catalog.text[]
+FROM ${names.epoch} AS epoch WHERE epoch.id OPERATOR(pg_catalog.=) $5::pg_catalog.text
+  AND epoch.server OPERATOR(pg_catalog.=) ${TIMELINE}`,
+    receipt: `INSERT INTO ${names.mark} (txid, decision, app, register, epoch, participants)
+VALUES (${KEY}, 'commit', $3::pg_catalog.text, $4::pg_catalog.text, $5::pg_catalog.text,
+  $6::pg_catalog.text[])`,
+  }
+  texts.set(names, known)
+  return known
+}
+
+/** What a mark is written with. */
+export interface MarkFacts {
+  readonly names: SchemaNames
+  readonly mark: Mark
+  readonly nonce: string
+  /** `reset first`: the user's statements may have taken on one that can't write our tables. */
+  readonly role: 'as it is' | 'reset first'
 }
 
 /** Writes the claim, if the epoch is listed and of the present server. */
-export function claimStatements(
-  names: SchemaNames,
-  mark: Mark,
-  nonce: string,
-  idleMs: number,
-): readonly Statement[] {
-  return [
-    ...preamble(idleMs),
-    {
-      again: true,
-      text: `INSERT INTO ${names.mark} (txid, decision, app, register, epoch, participants)
-SELECT ${NONCE}, 'commit', $3::text, $4::text, epoch.id, $6::text[]
-FROM ${names.epoch} AS epoch WHERE epoch.id = $5::text AND epoch.server = ${TIMELINE}`,
-      values: markValues(mark, nonce),
-    },
-  ]
+export function claimStatements(facts: MarkFacts, idleMs: number | undefined): Statement[] {
+  const idle = idleMs === undefined ? null : String(idleMs)
+  const values = [...markValues(facts), idle]
+  return [...before(facts), { text: markSql(facts.names).claim, values, again: true }]
 }
 
 /** Writes the receipt and prepares: under one Sync, so that a failed receipt skips the PREPARE. */
-export function voteStatements(
-  names: SchemaNames,
-  mark: Mark,
-  gid: string,
-  nonce: string,
-  idleMs: number,
-): readonly Statement[] {
+export function voteStatements(facts: MarkFacts, gid: string): Statement[] {
+  const values = [...markValues(facts), null]
   return [
-    ...preamble(idleMs),
-    {
-      again: true,
-      text: `INSERT INTO ${names.mark} (txid, decision, app, register, epoch, participants)
-VALUES (${NONCE}, 'commit', $3::text, $4::text, $5::text, $6::text[])`,
-      values: markValues(mark, nonce),
-    },
+    ...before(facts),
+    { text: markSql(facts.names).receipt, values, again: true },
     // The gid can't be a parameter. Its alphabet needs no quoting (see protocol/id.ts).
     { text: `PREPARE TRANSACTION '${gid}'` },
   ]
 }
 
-function markValues(mark: Mark, nonce: string): readonly string[] {
+function before({ role }: MarkFacts): readonly Statement[] {
+  return role === 'as it is' ? [RUN_DEFERRED] : [RUN_DEFERRED, RESET_ROLE]
+}
+
+function markValues({ mark, nonce }: MarkFacts): readonly string[] {
   const { id } = mark
   // Quoted: a bare null would be SQL's.
   const participants = `{${mark.participants.map((name) => `"${name}"`).join(',')}}`

@@ -75,6 +75,7 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
   readonly #register: Register
   readonly #site: Site
   readonly memory: PgMemory
+  #isRoleHidden = false
 
   constructor(pool: P, options: PgOptions, context: ParticipantContext) {
     this.name = context.name
@@ -120,6 +121,11 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
       names: this.#names,
       world: this.#context.world,
       deadline: request.deadline,
+      timeoutMs: request.timeoutMs,
+      isRoleHidden: () => this.#isRoleHidden,
+      onRoleHidden: () => {
+        this.#isRoleHidden = true
+      },
       endElsewhere: (gid, decision) => this.endPrepared(gid, decision),
       onStaleEpoch: () => {
         this.forgetEpoch()

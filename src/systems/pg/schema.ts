@@ -61,7 +61,7 @@ CREATE TABLE IF NOT EXISTS ${names.database} (
 -- The stretches of this register's life of which it has forgotten nothing.
 -- A missing mark means abort only while its epoch is listed here, for the present server.
 CREATE TABLE IF NOT EXISTS ${names.epoch} (
-  id        text PRIMARY KEY,
+  id        text COLLATE "C" PRIMARY KEY,
   ordinal   bigint GENERATED ALWAYS AS IDENTITY,
   origin    text NOT NULL,
   server    text NOT NULL,
@@ -73,7 +73,7 @@ CREATE TABLE IF NOT EXISTS ${names.epoch} (
 -- and once committed the decision; elsewhere it is the receipt. A decision is settled when every
 -- branch has durably applied it; then its receipts are deleted, and in the end the row itself.
 CREATE TABLE IF NOT EXISTS ${names.mark} (
-  txid         text PRIMARY KEY,
+  txid         text COLLATE "C" PRIMARY KEY,
   decision     text NOT NULL CHECK (decision IN ('commit', 'settled', 'abort')),
   app          text NOT NULL,
   register     text NOT NULL,

@@ -15,6 +15,8 @@ export type Effect =
   | 'rollback-to'
   /** Changes a setting beyond the transaction, or may. */
   | 'session'
+  /** Changes who acts, and maybe for longer than the transaction. */
+  | 'role'
   /** SET TRANSACTION, or a setting of the transaction's mode. */
   | 'mode'
   /** Begins, ends or prepares a transaction. */
@@ -75,13 +77,15 @@ function effectOf(statement: string): Effect {
       return second === 'TRANSACTION' ? 'control' : 'none'
     case 'SET':
       if (/TRANSACTION/.test(`${second} ${third}`)) return 'mode'
+      if (/ROLE|AUTHORIZATION/.test(statement.slice(0, 60).toUpperCase())) return 'role'
       return second === 'LOCAL' || second === 'CONSTRAINTS' ? 'none' : 'session'
     case 'RESET':
     case 'DISCARD':
       return 'session'
     default:
       if (/TRANSACTION_READ_ONLY/i.test(statement)) return 'mode'
-      return /SET_CONFIG/i.test(statement) ? 'session' : 'none'
+      if (!/SET_CONFIG/i.test(statement)) return 'none'
+      return /ROLE|AUTHORIZATION/i.test(statement) ? 'role' : 'session'
   }
 }
 
