@@ -9,6 +9,11 @@ import type { Order } from './database.ts'
 
 export interface Bounds {
   readonly order: Order
+  /**
+   * Where the search begins: with the owner's work done, or with COMMIT executed and the owner
+   * crashed. The second spares what the other bounds drain, and leaves room for what comes after.
+   */
+  readonly begins: 'working' | 'decided'
   readonly resolveWhen: 'applied' | 'decided'
   /** Other processes that recover. The owner's own recovery comes on top, and has no bound. */
   readonly recoverers: 0 | 1 | 2
@@ -22,14 +27,27 @@ export interface Bounds {
   readonly restarts: number
   /** Statements that a database refuses. */
   readonly refusals: number
-  /** The decider's epoch is unlisted, or the decider is set back to a backup. */
+  /** The decider is set back to a backup, and its list of epochs is emptied. */
   readonly setbacks: number
-  /** The voter is set back and loses its prepared branch. */
+  /** The voter is set back: it loses its prepared branch, or has again what it had before. */
   readonly losses: number
+  /** Processes that forget. */
+  readonly cleaners: 0 | 1 | 2
+  /** Passes that each of them begins. */
+  readonly cleanings: number
+  /** Whoever looks whether a receipt has its decision. */
+  readonly witnesses: 0 | 1
+  /** The epoch is taken off the decider's list. */
+  readonly unlistings: 0 | 1
+  /** The decider fails over to another server. */
+  readonly failovers: 0 | 1
+  /** What a fail-over loses, and so whether *Ask* compares servers. */
+  readonly failover: 'lossy' | 'lossless'
 }
 
 export const FAULTLESS: Bounds = {
   order: 'durable-first',
+  begins: 'working',
   resolveWhen: 'applied',
   recoverers: 2,
   rounds: 1,
@@ -39,6 +57,12 @@ export const FAULTLESS: Bounds = {
   refusals: 0,
   setbacks: 0,
   losses: 0,
+  cleaners: 0,
+  cleanings: 0,
+  witnesses: 0,
+  unlistings: 0,
+  failovers: 0,
+  failover: 'lossy',
 }
 
 const CRASHES: Bounds = { ...FAULTLESS, rounds: 2, breaks: 1, restarts: 1, refusals: 1 }

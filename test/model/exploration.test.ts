@@ -74,7 +74,7 @@ describe('the explorations together are not vacuous', () => {
     'P executes COMMIT PREPARED of recoverer 1: seen, the answer is lost',
     'D refuses to commit',
     'P refuses to prepare',
-    'D is set back to a backup',
+    'D is set back to a backup: gone',
     'P loses its prepared branch',
   ])('it happened: %s', (event) => {
     expect(explored.some((found) => found.events.has(event))).toBe(true)
