@@ -68,6 +68,8 @@ export const FAULTLESS: Bounds = {
 const CRASHES: Bounds = { ...FAULTLESS, rounds: 2, breaks: 1, restarts: 1, refusals: 1 }
 const SET_BACK: Bounds = { ...FAULTLESS, breaks: 1, restarts: 1, setbacks: 1 }
 
+const FAILED_OVER: Bounds = { ...FAULTLESS, recoverers: 1, refusals: 1, outcomes: 1, failovers: 1 }
+
 /** What `npm test` drains. */
 export const BOUNDS: Readonly<Record<string, Bounds>> = {
   'crashes, flushed then shown': CRASHES,
@@ -75,6 +77,8 @@ export const BOUNDS: Readonly<Record<string, Bounds>> = {
   'told at the decision': { ...CRASHES, rounds: 1, outcomes: 1, resolveWhen: 'decided' },
   'the decider is set back': { ...SET_BACK, outcomes: 1, refusals: 1 },
   'the decider is set back, shown then flushed': { ...SET_BACK, order: 'visible-first' },
+  'the decider fails over, and something is lost': { ...FAILED_OVER, failover: 'lossy' },
+  'the decider fails over, and nothing is lost': { ...FAILED_OVER, failover: 'lossless' },
   'the voter is set back': { ...CRASHES, losses: 1 },
   'both are set back': { ...SET_BACK, recoverers: 1, losses: 1 },
   'the voter is set back, shown then flushed': {
@@ -98,8 +102,58 @@ export const FULL_BOUNDS: Readonly<Record<string, Bounds>> = {
   'more rounds, and the decider is set back': { ...SET_BACK, rounds: 2, refusals: 1, outcomes: 1 },
 }
 
+/** The transaction is over, and two cleaners and a witness come; the epoch may go at any time. */
+const FORGOTTEN: Bounds = {
+  ...FAULTLESS,
+  begins: 'decided',
+  recoverers: 1,
+  rounds: 2,
+  restarts: 1,
+  cleaners: 2,
+  cleanings: 1,
+  witnesses: 1,
+  unlistings: 1,
+}
+
+/** They come while it is still under way. */
+const OVERTAKEN: Bounds = { ...FORGOTTEN, begins: 'working', rounds: 1, cleaners: 1, witnesses: 0 }
+
+/** Both orders of one kind of bounds. */
+function inBothOrders(name: string, bounds: Bounds): Readonly<Record<string, Bounds>> {
+  return {
+    [`${name}, flushed then shown`]: { ...bounds, order: 'durable-first' },
+    [`${name}, shown then flushed`]: { ...bounds, order: 'visible-first' },
+  }
+}
+
+/** What `npm test` drains of forgetting. */
+export const FORGETTING_BOUNDS: Readonly<Record<string, Bounds>> = {
+  ...inBothOrders('cleaned while it ends', OVERTAKEN),
+  ...inBothOrders('two cleaners', { ...FORGOTTEN, breaks: 1 }),
+  ...inBothOrders('two cleaners, the decider is set back', { ...FORGOTTEN, setbacks: 1 }),
+  ...inBothOrders('two cleaners, the voter is set back', { ...FORGOTTEN, losses: 1 }),
+  ...inBothOrders('two cleaners, both are set back', {
+    ...FORGOTTEN,
+    rounds: 1,
+    setbacks: 1,
+    losses: 1,
+  }),
+  ...inBothOrders('two cleaners, a fail-over', { ...FORGOTTEN, failovers: 1 }),
+  ...inBothOrders('two cleaners, a fail-over that loses nothing', {
+    ...FORGOTTEN,
+    failovers: 1,
+    failover: 'lossless',
+  }),
+}
+
 /** Where planted faults are looked for: wide enough for each, and no wider. */
 export const FAULT_BOUNDS: Bounds = { ...FAULTLESS, breaks: 1, restarts: 1, refusals: 1 }
+
+/** Two recoverers: one that ends the branch, and one that comes too late. */
+export const CLEANED: Bounds = { ...FORGOTTEN, recoverers: 2, rounds: 1 }
+
+/** From the beginning, so that the witness may come before the claim. */
+export const WATCHED: Bounds = { ...FAULTLESS, witnesses: 1 }
 
 /** The most worlds that a search may see: a search that needs more is not drained, and fails. */
 export const MOST_STATES = 12_000_000

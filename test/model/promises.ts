@@ -62,7 +62,9 @@ export function brokenWhenQuiet(
   const wasLeftAlone = state.waiting === 'on' && isUndisturbed
   if (asked.has('useful') && wasLeftAlone && state.told !== 'committed') return 'useful'
   // A branch that its register holds has no end to wait for, so the caller's time decides.
-  const isHeld = !isRemembered(world, machines) && !showsMark(world.branches.D)
+  // So has what was cleaned while its owner slept, even where a crash brings its row back.
+  const { D } = world.branches
+  const isHeld = (!isRemembered(world, machines) && !showsMark(D)) || isForgettingBegun(D)
   const mayWait = isHeld && state.waiting === 'on' && state.decision === 'commit'
   return !asked.has('ends') || mayWait || twoPhase.isOver(state) ? undefined : 'ends'
 }
@@ -93,6 +95,8 @@ const WORLD_CHECKS: Readonly<Record<Exclude<PromiseName, 'ends' | 'useful'>, Che
     if (!mayBePrepared || isSetBack || !isDurablyCommitted(D)) return true
     return showsMark(D) || D === 'committing'
   },
+  // What an owner tells when branch, receipt and decision are all gone is no alarm of these: it takes
+  // itself for too young to have been cleaned, and the model has no age.
   'no false alarm': ({ past, branches }) =>
     past.alarm === 'no' || branches.P === 'lost' || past.decisionSetBack === 'older',
   'no loss cleaned away': ({ past, branches: { D, P } }) => {
