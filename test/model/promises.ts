@@ -98,7 +98,7 @@ const WORLD_CHECKS: Readonly<Record<Exclude<PromiseName, 'ends' | 'useful'>, Che
   // What an owner tells when branch, receipt and decision are all gone is no alarm of these: it takes
   // itself for too young to have been cleaned, and the model has no age.
   'no false alarm': ({ past, branches }) =>
-    past.alarm === 'no' || branches.P === 'lost' || past.decisionSetBack === 'older',
+    past.alarm === 'no' || branches.P === 'lost' || isOlder(past),
   'no loss cleaned away': ({ past, branches: { D, P } }) => {
     if (P !== 'lost' || past.decisionSetBack !== 'no') return true
     return !isForgettingBegun(D)
@@ -120,6 +120,11 @@ const WORLD_CHECKS: Readonly<Record<Exclude<PromiseName, 'ends' | 'useful'>, Che
   'no silent loss': (world, machines, settle) => settle.of(world, machines).reports,
 }
 const CHECKS = Object.entries(WORLD_CHECKS) as readonly (readonly [PromiseName, Check])[]
+
+/** A register that was set back to before a settling takes what was forgotten for lost. */
+function isOlder({ decisionSetBack }: World['past']): boolean {
+  return decisionSetBack === 'older' || decisionSetBack === 'both'
+}
 
 function isAppliedAsCalled({ owner, branches, order, past }: World): boolean {
   // What its database has lost again was not called done too early.
@@ -165,7 +170,7 @@ function settles(world: World, machines: Machines): Settled {
   const { decisionSetBack, voterSetBack } = world.past
   if (branches.P === 'prepared') recover(still, machines)
   const finishes = isFinished(world, still)
-  const isLost = decisionSetBack === 'lost' && branches.P === 'committed'
+  const isLost = ['lost', 'both'].includes(decisionSetBack) && branches.P === 'committed'
   const reports = !isLost || look({ ...still }, machines) === 'lost-decision'
   const isOver = isDurablyCommitted(branches.D) && showsMark(branches.D)
   if (!isOver || decisionSetBack !== 'no' || voterSetBack === 'yes') {

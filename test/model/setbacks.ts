@@ -64,8 +64,10 @@ function failoverMoves(world: World, machines: Machines, moves: Moves<World>): v
 /** What the decider's row was before, and what is lost with it. */
 function earlier(world: World): readonly (readonly [BranchWord, Partial<Past>])[] {
   const { D } = world.branches
+  const { decisionSetBack: before } = world.past
   const isSettled = isDurablyCommitted(D) && D !== 'committed' && D !== 'committing'
-  const lost: Partial<Past> = isDecided(world) ? { decisionSetBack: 'lost' } : {}
+  const lost: Partial<Past> = 
+    before === 'older' ? { decisionSetBack: 'both' } : isDecided(world) ? { decisionSetBack: 'lost' } : {}
   const gone = ['gone', lost] as const
   return isSettled ? [gone, ['committed', { decisionSetBack: 'older' }]] : [gone]
 }

@@ -119,8 +119,8 @@ export const LIMITED = [
 export type Left = Readonly<Record<(typeof LIMITED)[number], number>>
 
 export interface Past {
-  /** The decider was set back after its COMMIT was durable: to before it, or to before a settling. */
-  readonly decisionSetBack: 'no' | 'lost' | 'older'
+  /** The decider was set back after its COMMIT was durable: to before it, to before it was settled. */
+  readonly decisionSetBack: 'no' | 'lost' | 'older' | 'both'
   /** The voter was set back after it had applied, or forgotten, its part. */
   readonly voterSetBack: 'no' | 'yes'
   /** The decider failed over with the transaction's work in it. */
