@@ -89,19 +89,6 @@ export const BOUNDS: Readonly<Record<string, Bounds>> = {
   },
 }
 
-/** What `npm run test:full` drains as well: minutes. */
-export const FULL_BOUNDS: Readonly<Record<string, Bounds>> = {
-  'more crashes, flushed then shown': { ...CRASHES, breaks: 2, restarts: 2, outcomes: 1 },
-  'more crashes, shown then flushed': {
-    ...CRASHES,
-    order: 'visible-first',
-    breaks: 2,
-    restarts: 2,
-    outcomes: 1,
-  },
-  'more rounds, and the decider is set back': { ...SET_BACK, rounds: 2, refusals: 1, outcomes: 1 },
-}
-
 /** The transaction is over, and two cleaners and a witness come; the epoch may go at any time. */
 const FORGOTTEN: Bounds = {
   ...FAULTLESS,
@@ -143,6 +130,40 @@ export const FORGETTING_BOUNDS: Readonly<Record<string, Bounds>> = {
     ...FORGOTTEN,
     failovers: 1,
     failover: 'lossless',
+  }),
+}
+
+/** What `npm run test:full` drains as well: minutes. */
+export const FULL_BOUNDS: Readonly<Record<string, Bounds>> = {
+  'more crashes, flushed then shown': { ...CRASHES, breaks: 2, restarts: 2, outcomes: 1 },
+  'more crashes, shown then flushed': {
+    ...CRASHES,
+    order: 'visible-first',
+    breaks: 2,
+    restarts: 2,
+    outcomes: 1,
+  },
+  'more rounds, and the decider is set back': { ...SET_BACK, rounds: 2, refusals: 1, outcomes: 1 },
+  'more breaks while it is cleaned, flushed then shown': { ...OVERTAKEN, breaks: 1, witnesses: 1 },
+  'more breaks while it is cleaned, shown then flushed': {
+    ...OVERTAKEN,
+    order: 'visible-first',
+    breaks: 1,
+  },
+  'everything is set back while it is cleaned': {
+    ...OVERTAKEN,
+    restarts: 0,
+    setbacks: 1,
+    losses: 1,
+    failovers: 1,
+  },
+  ...inBothOrders('more passes', { ...FORGOTTEN, breaks: 1, restarts: 2, cleanings: 2 }),
+  ...inBothOrders('two cleaners, everything is set back', {
+    ...FORGOTTEN,
+    rounds: 1,
+    setbacks: 1,
+    losses: 1,
+    failovers: 1,
   }),
 }
 

@@ -64,7 +64,11 @@ export function clientMoves(
     case 'D:delete+':
     case 'P:delete+':
       return
-    default:
+    case 'D:saw commit listed':
+    case 'D:saw commit unlisted':
+    case 'D:saw settled listed':
+    case 'D:saw settled unlisted':
+    case 'P:saw commit':
       sawMoves(world, machines, name, doing, moves)
   }
 }

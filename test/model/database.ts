@@ -156,19 +156,13 @@ export type Ending =
 export type EndWord = 'done' | 'missing' | 'unknown'
 
 export function endPrepared(branch: BranchWord, how: 'commit' | 'rollback', order: Order): Ending {
-  switch (branch) {
-    case 'prepared':
-      if (how === 'commit') return { kind: 'begun', branch: beginCommit(order) }
-      if (order === 'visible-first') return { kind: 'begun', branch: 'undone' }
-      return { kind: 'answered', branch: 'gone', answer: 'done' }
-    case 'listed':
-      return { kind: 'waits' }
-    case 'committing':
-      // PostgreSQL: "prepared transaction … is busy" (55000), which is no definite answer.
-      return { kind: 'answered', branch, answer: 'unknown' }
-    default:
-      return { kind: 'answered', branch, answer: 'missing' }
-  }
+  if (branch === 'listed') return { kind: 'waits' }
+  // PostgreSQL: "prepared transaction … is busy" (55000), which is no definite answer.
+  if (branch === 'committing') return { kind: 'answered', branch, answer: 'unknown' }
+  if (branch !== 'prepared') return { kind: 'answered', branch, answer: 'missing' }
+  if (how === 'commit') return { kind: 'begun', branch: beginCommit(order) }
+  if (order === 'visible-first') return { kind: 'begun', branch: 'undone' }
+  return { kind: 'answered', branch: 'gone', answer: 'done' }
 }
 
 /** What is left when the session that has the branch ends. */

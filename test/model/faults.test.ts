@@ -42,7 +42,12 @@ const EPOCHS: Bounds = { ...FAULTLESS, restarts: 1, failovers: 1 }
 const WRONG_FORGETTING: readonly [keyof typeof FORGETTING_FAULTS, PromiseName, number, Bounds][] = [
   ['the memory read before the insert', 'agreed', 23, CLEANED],
   ['the memory read before the insert', 'agreed', 19, SHOWN],
-  ['an epoch used while it is only visible', 'can finish', 5, { ...EPOCHS, order: 'visible-first' }],
+  [
+    'an epoch used while it is only visible',
+    'can finish',
+    5,
+    { ...EPOCHS, order: 'visible-first' },
+  ],
   ['a claim that names another server’s epoch', 'can finish', 5, EPOCHS],
   ['a lossy fail-over taken for a lossless one', 'atomic', 5, { ...CLEANED, failovers: 1 }],
   ['an empty list of prepared branches taken for applied', 'remembered', 14, SHOWN],
@@ -51,7 +56,12 @@ const WRONG_FORGETTING: readonly [keyof typeof FORGETTING_FAULTS, PromiseName, n
   ['a settled row not awaited', 'no false alarm', 21, CLEANED],
   ['a settled row not awaited', 'can forget', 12, CLEANED],
   ['a lost vote cleaned away', 'no loss cleaned away', 9, { ...CLEANED, losses: 1 }],
-  ['a missing decision taken for a forgotten one', 'no silent loss', 6, { ...CLEANED, setbacks: 1 }],
+  [
+    'a missing decision taken for a forgotten one',
+    'no silent loss',
+    6,
+    { ...CLEANED, setbacks: 1 },
+  ],
 ]
 
 describe('a wrong reading is found', () => {
@@ -61,9 +71,12 @@ describe('a wrong reading is found', () => {
 })
 
 describe('a wrong way to forget is found', () => {
-  test.for(WRONG_FORGETTING)('%s: breaks “%s” after %i steps', ([fault, promise, steps, bounds]) => {
-    expect(shortest(fault, FORGETTING_FAULTS[fault], promise, bounds)).toBe(steps)
-  })
+  test.for(WRONG_FORGETTING)(
+    '%s: breaks “%s” after %i steps',
+    ([fault, promise, steps, bounds]) => {
+      expect(shortest(fault, FORGETTING_FAULTS[fault], promise, bounds)).toBe(steps)
+    },
+  )
 
   test('where nothing is shown before it is flushed, a deletion that finds nothing needs no write', () => {
     const fault = 'a deletion that found nothing, without a write of its own'

@@ -74,7 +74,10 @@ export function rulesWithout({ table, message, fact }: Obligation): Rules {
     }
     case 'forgetting': {
       const ordering = weakened(FORGETTING_ORDERING)
-      return { ...SHIPPED, forgettingStep: (state, event) => forgetting.step(state, event, ordering) }
+      return {
+        ...SHIPPED,
+        forgettingStep: (state, event) => forgetting.step(state, event, ordering),
+      }
     }
     case 'witness': {
       const ordering = weakened(WITNESS_ORDERING)

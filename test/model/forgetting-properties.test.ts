@@ -92,7 +92,8 @@ describe('a pass of forgetting, whatever is answered in whatever order', () => {
         const participants = PARTICIPANTS.slice(0, count)
         const known = new Set<string>()
         const watch: Step = (_, event) => {
-          if (event.type === 'receipt-read' && event.answer === 'found') known.add(event.participant)
+          if (event.type === 'receipt-read' && event.answer === 'found')
+            known.add(event.participant)
           if (event.type === 'receipt-asked' && event.answer.answer === 'found') {
             known.add(event.participant)
           }

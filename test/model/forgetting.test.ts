@@ -41,15 +41,7 @@ describe('the explorations together are not vacuous', () => {
       found.forgettings.flatMap((state) => Object.values(state.receipts)),
     )
     expect(receipts).toEqual(
-      [
-        'absent',
-        'asking',
-        'durable',
-        'reading',
-        'unclear',
-        'unread',
-        'waits',
-      ].sort(),
+      ['absent', 'asking', 'durable', 'reading', 'unclear', 'unread', 'waits'].sort(),
     )
     const registers = all((found) => found.forgettings.map((state) => state.registerAgain))
     expect(registers).toEqual(['asking', 'commit', 'moved on', 'unasked', 'unclear'])

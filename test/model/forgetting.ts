@@ -60,10 +60,7 @@ const DOINGS = {
   'read-receipt': 'P:read',
   'ask-receipt': 'P:sent',
   'forget-receipt': 'P:delete',
-} as const satisfies Record<
-  Exclude<forgetting.ForgettingEffect['send'], 'alarm-lost-vote'>,
-  Doing
->
+} as const satisfies Record<Exclude<forgetting.ForgettingEffect['send'], 'alarm-lost-vote'>, Doing>
 
 function perform(world: World, name: Cleaner, { send }: forgetting.ForgettingEffect): World {
   if (send === 'alarm-lost-vote') return withPast(world, { alarm: 'yes' })

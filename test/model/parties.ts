@@ -124,7 +124,8 @@ export function clientLearnsOfMark(
     return cleanerLearnsOfMark(idle, machines, cleaner, isRegister ? 'D' : 'P', word)
   }
   const type = isRegister ? 'register-asked' : 'receipt-asked'
-  if (name === 'the witness') return witnessLearns(idle, machines, `${type} ${word}`, { type, answer })
+  if (name === 'the witness')
+    return witnessLearns(idle, machines, `${type} ${word}`, { type, answer })
   return recovererLearns(idle, machines, name, `${type} ${word}`, { type, answer })
 }
 

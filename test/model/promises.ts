@@ -7,7 +7,13 @@
  */
 import { twoPhase } from '../../src/protocol/index.ts'
 import type { Bounds } from './bounds.ts'
-import { afterCrash, isDurablyCommitted, isForgettingBegun, isListed, showsMark } from './database.ts'
+import {
+  afterCrash,
+  isDurablyCommitted,
+  isForgettingBegun,
+  isListed,
+  showsMark,
+} from './database.ts'
 import { isRemembered } from './epochs.ts'
 import { forget, leftAlone, look, recover } from './passes.ts'
 import type { Still } from './passes.ts'
@@ -62,10 +68,11 @@ export function brokenWhenQuiet(
   const wasLeftAlone = state.waiting === 'on' && isUndisturbed
   if (asked.has('useful') && wasLeftAlone && state.told !== 'committed') return 'useful'
   // A branch that its register holds has no end to wait for, so the caller's time decides.
-  // So has what was cleaned while its owner slept, even where a crash brings its row back.
+  // So has one that was held, even where a crash or a set-back has brought its row again.
   const { D } = world.branches
-  const isHeld = (!isRemembered(world, machines) && !showsMark(D)) || isForgettingBegun(D)
-  const mayWait = isHeld && state.waiting === 'on' && state.decision === 'commit'
+  const isHeld = !isRemembered(world, machines) && !showsMark(D)
+  const wasHeld = isHeld || isForgettingBegun(D) || world.past.decisionSetBack !== 'no'
+  const mayWait = wasHeld && state.waiting === 'on' && state.decision === 'commit'
   return !asked.has('ends') || mayWait || twoPhase.isOver(state) ? undefined : 'ends'
 }
 
@@ -188,7 +195,8 @@ function isFinished({ branches, past, epoch }: World, still: Still): boolean {
     const isHeld = still.memory === 'forgotten' && !showsMark(D)
     // Held for a reason: its decision was lost or it came back too late; or nothing was decided, and
     // the memory was given up.
-    const isGivenUp = epoch !== 'never opened' && (past.failedOver === 'yes' || still.epoch === 'unlisted')
+    const isGivenUp =
+      epoch !== 'never opened' && (past.failedOver === 'yes' || still.epoch === 'unlisted')
     return isHeld && (isSetBack || (!isDurablyCommitted(branches.D) && isGivenUp))
   }
   if (P === 'lost' || isSetBack) return true

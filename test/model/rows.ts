@@ -9,7 +9,7 @@ import { beginDelete, beginSettle, holdsKey, isListed, shownRow } from './databa
 import type { Site } from './database.ts'
 import { isShown } from './epochs.ts'
 import type { Moves } from './explore.ts'
-import type { Change } from './forgetting.ts'
+import type { Change, SawWord } from './forgetting.ts'
 import { clientFails, clientLearnsOfChange, clientLearnsOfReading } from './parties.ts'
 import type { Machines } from './rules.ts'
 import { flush } from './servers.ts'
@@ -42,14 +42,18 @@ export function readMoves(
     return
   }
   const listed = isShown(world.epoch) ? 'listed' : 'unlisted'
-  const saw: Saw = site === 'D' ? `D:saw ${row} ${listed}` : 'P:saw commit listed'
+  const saw: Saw = site === 'D' ? `D:saw ${row} ${listed}` : 'P:saw commit'
   const what = site === 'D' ? `${row}, ${listed}` : row
-  moves.progress(`${name} sees the row in ${site}: ${what}`, withClient(world, name, { doing: saw }))
+  moves.progress(
+    `${name} sees the row in ${site}: ${what}`,
+    withClient(world, name, { doing: saw }),
+  )
 }
 
 function seenBy(world: World, { rules }: Machines, site: Site): ReturnType<typeof shownRow> {
   const branch = world.branches[site]
-  if (site === 'P' && rules.receipts === 'not listed') return isListed(branch) ? 'nothing' : 'commit'
+  if (site === 'P' && rules.receipts === 'not listed')
+    return isListed(branch) ? 'nothing' : 'commit'
   return shownRow(branch)
 }
 
@@ -62,7 +66,7 @@ export function sawMoves(
   moves: Moves<World>,
 ): void {
   const site = doing.startsWith('D') ? 'D' : 'P'
-  const saw = doing.slice('D:saw '.length) as `${'commit' | 'settled'} ${'listed' | 'unlisted'}`
+  const saw = (doing === 'P:saw commit' ? 'commit listed' : doing.slice('D:saw '.length)) as SawWord
   moves.fault(`${site} ends the idle transaction of ${name}`, clientFails(world, machines, name))
   const learnt = (from: World): World =>
     clientLearnsOfReading(flush(from, machines, site), machines, name, site, saw)

@@ -8,7 +8,13 @@ import { afterCrash, finished } from './database.ts'
 import type { Site } from './database.ts'
 import { beginUnlisting, epochAfterCrash, wholeEpoch } from './epochs.ts'
 import type { Moves } from './explore.ts'
-import { clientFails, clientLearnsOfChange, clientLearnsOfEnd, isEnding, siteOf } from './parties.ts'
+import {
+  clientFails,
+  clientLearnsOfChange,
+  clientLearnsOfEnd,
+  isEnding,
+  siteOf,
+} from './parties.ts'
 import type { Machines } from './rules.ts'
 import { cut, reply } from './sessions.ts'
 import { CLIENTS, spend, withBranch, withEpoch, withSession } from './world.ts'

@@ -57,7 +57,10 @@ function failoverMoves(world: World, machines: Machines, moves: Moves<World>): v
   if (world.failover === 'lossless' || left.failovers === 0) return
   for (const [row, change] of earlier(world)) {
     const without = withEpoch(withBranch(withPast(over, change), 'D', row), 'listed')
-    moves.fault(`D fails over and loses what came after: ${row}`, disconnect(without, machines, 'D'))
+    moves.fault(
+      `D fails over and loses what came after: ${row}`,
+      disconnect(without, machines, 'D'),
+    )
   }
 }
 
@@ -66,8 +69,12 @@ function earlier(world: World): readonly (readonly [BranchWord, Partial<Past>])[
   const { D } = world.branches
   const { decisionSetBack: before } = world.past
   const isSettled = isDurablyCommitted(D) && D !== 'committed' && D !== 'committing'
-  const lost: Partial<Past> = 
-    before === 'older' ? { decisionSetBack: 'both' } : isDecided(world) ? { decisionSetBack: 'lost' } : {}
+  const lost: Partial<Past> =
+    before === 'older'
+      ? { decisionSetBack: 'both' }
+      : isDecided(world)
+        ? { decisionSetBack: 'lost' }
+        : {}
   const gone = ['gone', lost] as const
   return isSettled ? [gone, ['committed', { decisionSetBack: 'older' }]] : [gone]
 }

@@ -57,7 +57,7 @@ export type Doing =
   | 'rollback'
   | 'rollback+'
 
-export type Saw = `${Site}:saw ${'commit' | 'settled'} ${'listed' | 'unlisted'}`
+export type Saw = `D:saw ${'commit' | 'settled'} ${'listed' | 'unlisted'}` | 'P:saw commit'
 
 export type Cleaner = 'cleaner 1' | 'cleaner 2'
 
