@@ -170,8 +170,11 @@ export const FULL_BOUNDS: Readonly<Record<string, Bounds>> = {
 /** Where planted faults are looked for: wide enough for each, and no wider. */
 export const FAULT_BOUNDS: Bounds = { ...FAULTLESS, breaks: 1, restarts: 1, refusals: 1 }
 
+/** For those of forgetting: two cleaners may overtake each other. */
+export const CLEANED: Bounds = { ...FORGOTTEN, rounds: 1 }
+
 /** Two recoverers: one that ends the branch, and one that comes too late. */
-export const CLEANED: Bounds = { ...FORGOTTEN, recoverers: 2, rounds: 1 }
+export const TOO_LATE: Bounds = { ...CLEANED, recoverers: 2, cleaners: 1, witnesses: 0 }
 
 /** From the beginning, so that the witness may come before the claim. */
 export const WATCHED: Bounds = { ...FAULTLESS, witnesses: 1 }

@@ -5,7 +5,7 @@
  * the model, or the protocol, has another way to go wrong.
  */
 import { describe, expect, test } from 'vitest'
-import { CLEANED, FAULTLESS, FAULT_BOUNDS } from './bounds.ts'
+import { CLEANED, FAULTLESS, FAULT_BOUNDS, TOO_LATE } from './bounds.ts'
 import type { Bounds } from './bounds.ts'
 import { describeExploration } from './explore.ts'
 import { FORGETTING_FAULTS, OBLIGATIONS, READING_FAULTS, nameOf, rulesWithout } from './faults.ts'
@@ -32,7 +32,7 @@ const WRONG_READINGS: readonly [keyof typeof READING_FAULTS, PromiseName, number
   ['obeying what was seen without the asker’s own COMMIT', 'atomic', 12, VISIBLE_FIRST],
   ['obeying what was seen without the asker’s own COMMIT', 'obedient', 10, VISIBLE_FIRST],
   ['abort on a time-out of a prepared branch', 'can finish', 7, FAULT_BOUNDS],
-  ['a missing row of an unlisted epoch taken for abort', 'agreed', 21, CLEANED],
+  ['a missing row of an unlisted epoch taken for abort', 'agreed', 21, TOO_LATE],
 ]
 
 /** Cleaners come when COMMIT was executed, so these schedules begin there, unless bounds say more. */
@@ -40,8 +40,8 @@ const SHOWN: Bounds = { ...CLEANED, order: 'visible-first' }
 const EPOCHS: Bounds = { ...FAULTLESS, restarts: 1, failovers: 1 }
 
 const WRONG_FORGETTING: readonly [keyof typeof FORGETTING_FAULTS, PromiseName, number, Bounds][] = [
-  ['the memory read before the insert', 'agreed', 23, CLEANED],
-  ['the memory read before the insert', 'agreed', 19, SHOWN],
+  ['the memory read before the insert', 'agreed', 23, TOO_LATE],
+  ['the memory read before the insert', 'agreed', 19, { ...TOO_LATE, order: 'visible-first' }],
   [
     'an epoch used while it is only visible',
     'can finish',

@@ -4,7 +4,7 @@
  * Owns: the list. An obligation that is not in it fails `machines.test.ts`, so a new row, or a new
  * fact, comes with its check.
  */
-import { CLEANED, FAULT_BOUNDS, WATCHED } from './bounds.ts'
+import { CLEANED, FAULT_BOUNDS, TOO_LATE, WATCHED } from './bounds.ts'
 import type { Bounds } from './bounds.ts'
 import type { PromiseName } from './promises.ts'
 
@@ -90,7 +90,7 @@ export const CHECKED_BY: Readonly<Record<string, readonly Check[]>> = {
   'forgetting: forget-decision without “the epoch is durably unlisted”': found(
     'agreed',
     20,
-    CLEANED,
+    TOO_LATE,
   ),
   'witness: ask-register without “the receipt is durable”': found('no false report', 17, WATCHED),
   'witness: ask-receipt-again without “the register has no row”': found(
