@@ -67,7 +67,7 @@ export const FAULTLESS: Bounds = {
 
 const CRASHES: Bounds = { ...FAULTLESS, rounds: 2, breaks: 1, restarts: 1, refusals: 1 }
 const SET_BACK: Bounds = { ...FAULTLESS, breaks: 1, restarts: 1, setbacks: 1 }
-
+const UNLISTED: Bounds = { ...FAULTLESS, recoverers: 1, breaks: 1, restarts: 1, outcomes: 1, unlistings: 1 }
 const FAILED_OVER: Bounds = { ...FAULTLESS, recoverers: 1, refusals: 1, outcomes: 1, failovers: 1 }
 
 /** What `npm test` drains. */
@@ -77,6 +77,8 @@ export const BOUNDS: Readonly<Record<string, Bounds>> = {
   'told at the decision': { ...CRASHES, rounds: 1, outcomes: 1, resolveWhen: 'decided' },
   'the decider is set back': { ...SET_BACK, outcomes: 1, refusals: 1 },
   'the decider is set back, shown then flushed': { ...SET_BACK, order: 'visible-first' },
+  'the epoch is unlisted': { ...UNLISTED, refusals: 1 },
+  'the epoch is unlisted, shown then flushed': { ...UNLISTED, order: 'visible-first' },
   'the decider fails over, and something is lost': { ...FAILED_OVER, failover: 'lossy' },
   'the decider fails over, and nothing is lost': { ...FAILED_OVER, failover: 'lossless' },
   'the voter is set back': { ...CRASHES, losses: 1 },
@@ -144,12 +146,7 @@ export const FULL_BOUNDS: Readonly<Record<string, Bounds>> = {
     outcomes: 1,
   },
   'more rounds, and the decider is set back': { ...SET_BACK, rounds: 2, refusals: 1, outcomes: 1 },
-  'more breaks while it is cleaned, flushed then shown': { ...OVERTAKEN, breaks: 1, witnesses: 1 },
-  'more breaks while it is cleaned, shown then flushed': {
-    ...OVERTAKEN,
-    order: 'visible-first',
-    breaks: 1,
-  },
+  ...inBothOrders('more breaks while it is cleaned', { ...OVERTAKEN, breaks: 1, witnesses: 1 }),
   'everything is set back while it is cleaned': {
     ...OVERTAKEN,
     restarts: 0,

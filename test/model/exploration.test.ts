@@ -75,6 +75,7 @@ describe('the explorations together are not vacuous', () => {
     'D refuses to commit',
     'P refuses to prepare',
     'D is set back to a backup: gone',
+    'D makes the epoch unlisted',
     'D had failed over before the work',
     'D finds no such epoch for the claim',
     'P loses its prepared branch',

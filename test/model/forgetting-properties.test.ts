@@ -124,12 +124,17 @@ describe('a pass of forgetting, whatever is answered in whatever order', () => {
   test('deletes nothing of a transaction whose vote was lost, and names who lost it', () => {
     fc.assert(
       fc.property(counts, tapes, (count, numbers) => {
-        const { sent, state } = play(PARTICIPANTS.slice(0, count), new Tape(numbers))
+        const registers = new Set<string>()
+        const watch: Step = (_, event) => {
+          if (event.type === 'register-asked') registers.add(JSON.stringify(event.answer))
+        }
+        const { sent, state } = play(PARTICIPANTS.slice(0, count), new Tape(numbers), watch)
         const alarms = sent.filter(({ send }) => send === 'alarm-lost-vote')
         expect(alarms).toHaveLength(state.verdict === 'lost-vote' ? 1 : 0)
         for (const alarm of alarms) {
           if (!('participant' in alarm)) throw new Error('an alarm without a participant')
           expect(state.receipts[alarm.participant]).toBe('absent')
+          expect(registers).toContain(JSON.stringify({ answer: 'found', decision: 'commit' }))
           const changes = ['settle', 'forget-receipt', 'forget-decision']
           expect(sent.filter(({ send }) => changes.includes(send))).toEqual([])
         }
@@ -153,7 +158,9 @@ describe('a pass of forgetting, whatever is answered in whatever order', () => {
   })
 })
 
-function witnessAnswer(message: WitnessMessage, tape: Tape): witness.WitnessEvent {
+type WitnessAnswer = Exclude<witness.WitnessEvent, { readonly type: 'start' }>
+
+function witnessAnswer(message: WitnessMessage, tape: Tape): WitnessAnswer {
   switch (message) {
     case 'read-receipt':
       return { type: 'receipt-read', answer: tape.pick(SEEN) }
@@ -166,21 +173,26 @@ function witnessAnswer(message: WitnessMessage, tape: Tape): witness.WitnessEven
   }
 }
 
-test('a witness sends one message at a time, each at most once, and ends with a verdict', () => {
+test('a witness sends each message at most once, and reports only what it was told', () => {
   fc.assert(
     fc.property(tapes, (numbers) => {
       const tape = new Tape(numbers)
       let { state, effects } = witness.step(witness.UNREAD, { type: 'start' })
       const sent: WitnessMessage[] = []
+      const told: string[] = []
       while (state.verdict === 'open') {
         expect(effects).toHaveLength(1)
         const [message] = effects
+        const event = witnessAnswer(message!, tape)
         sent.push(message!)
-        ;({ state, effects } = witness.step(state, witnessAnswer(message!, tape)))
+        told.push(typeof event.answer === 'string' ? event.answer : event.answer.answer)
+        ;({ state, effects } = witness.step(state, event))
       }
       sent.push(...effects)
       expect(new Set(sent).size).toBe(sent.length)
-      expect(state.verdict === 'lost-decision').toBe(sent.includes('alarm-lost-decision'))
+      const isReported = sent.includes('alarm-lost-decision')
+      expect(state.verdict === 'lost-decision').toBe(isReported)
+      expect(told.join() === 'found,absent,found').toBe(isReported)
     }),
     RUNS,
   )
