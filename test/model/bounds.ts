@@ -67,7 +67,14 @@ export const FAULTLESS: Bounds = {
 
 const CRASHES: Bounds = { ...FAULTLESS, rounds: 2, breaks: 1, restarts: 1, refusals: 1 }
 const SET_BACK: Bounds = { ...FAULTLESS, breaks: 1, restarts: 1, setbacks: 1 }
-const UNLISTED: Bounds = { ...FAULTLESS, recoverers: 1, breaks: 1, restarts: 1, outcomes: 1, unlistings: 1 }
+const UNLISTED: Bounds = {
+  ...FAULTLESS,
+  recoverers: 1,
+  breaks: 1,
+  restarts: 1,
+  outcomes: 1,
+  unlistings: 1,
+}
 const FAILED_OVER: Bounds = { ...FAULTLESS, recoverers: 1, refusals: 1, outcomes: 1, failovers: 1 }
 
 /** What `npm test` drains. */
