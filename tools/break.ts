@@ -14,9 +14,11 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import {
+  FORGETTING_ORDERING,
   ONE_PHASE_ORDERING,
   RECOVERY_ORDERING,
   TWO_PHASE_ORDERING,
+  WITNESS_ORDERING,
 } from '../src/protocol/ordering.ts'
 
 interface Breakage {
@@ -29,7 +31,12 @@ interface Breakage {
 }
 
 const root = path.resolve(import.meta.dirname, '..')
-const MODEL = ['test/model/machines', 'test/model/faults', 'test/model/properties']
+const MODEL = [
+  'test/model/machines',
+  'test/model/faults',
+  'test/model/properties',
+  'test/model/forgetting-properties',
+]
 const REAL = ['test/contract', 'test/pg']
 
 /** Each fact of each row of the ordering tables, taken away. */
@@ -38,6 +45,8 @@ function orderingBreakages(): readonly Breakage[] {
     TWO_PHASE_ORDERING,
     ONE_PHASE_ORDERING,
     RECOVERY_ORDERING,
+    FORGETTING_ORDERING,
+    WITNESS_ORDERING,
   }
   const file = 'src/protocol/ordering.ts'
   const source = readFileSync(path.join(root, file), 'utf8')
@@ -58,6 +67,13 @@ function orderingBreakages(): readonly Breakage[] {
 
 const ANSWERS = 'src/systems/pg/answers.ts'
 const OTHERS: readonly Breakage[] = [
+  {
+    name: 'forgetting: a deletion that finds nothing writes nothing',
+    file: 'src/systems/pg/memory.ts',
+    find: 'await this.#commit([statement, this.#ownWrite()])',
+    replace: 'await this.#commit([statement])',
+    tests: ['test/pg/forgetting'],
+  },
   {
     name: 'whitelist: the tag ROLLBACK is taken as yes',
     file: ANSWERS,

@@ -200,31 +200,38 @@ function send(
     effects.push({ send: 'read-decision' })
   }
   for (const [participant, receipt] of Object.entries(before.receipts)) {
-    if (receipt === 'unread' && before.decision === 'commit' && may('read-receipt')) {
+    if (receipt === 'unread' && may('read-receipt')) {
       state = withReceipt(state, participant, 'reading')
       effects.push({ send: 'read-receipt', participant })
     }
-    if (receipt === 'not seen' && may('ask-receipt', participant)) {
+    if ((receipt === 'unread' || receipt === 'not seen') && may('ask-receipt', participant)) {
       state = withReceipt(state, participant, 'asking')
       effects.push({ send: 'ask-receipt', participant })
     }
   }
-  const absent = Object.keys(before.receipts).find((name) => before.receipts[name] === 'absent')
-  if (before.registerAgain === 'unasked' && absent !== undefined && may('ask-register', absent)) {
+  const names = Object.keys(before.receipts)
+  const mayAsk = names.some((participant) => may('ask-register', participant))
+  if (before.registerAgain === 'unasked' && mayAsk) {
     state = { ...state, registerAgain: 'asking' }
     effects.push({ send: 'ask-register' })
   }
+  const absent = names.find((participant) => before.receipts[participant] === 'absent')
   if (absent !== undefined && may('alarm-lost-vote', absent)) {
     return {
       state: { ...state, verdict: 'lost-vote' },
       effects: [...effects, { send: 'alarm-lost-vote', participant: absent }],
     }
   }
-  if (before.decision === 'commit' && may('settle')) {
+  if (isSettleUnsent(before.decision) && may('settle')) {
     state = { ...state, decision: 'settling' }
     effects.push({ send: 'settle' })
   }
   return sendDeletions(state, effects, may)
+}
+
+/** Whether it still could be sent; whether it may be is the table's. */
+function isSettleUnsent(decision: ForgettingState['decision']): boolean {
+  return decision !== 'settling' && decision !== 'settled' && decision !== 'unclear'
 }
 
 function sendDeletions(

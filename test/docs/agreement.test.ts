@@ -9,6 +9,7 @@ import {
 import type { Row } from '../../src/protocol/index.ts'
 import { DEFINITE_ANSWERS } from '../../src/systems/pg/answers.ts'
 import { schemaNames, schemaSql } from '../../src/systems/pg/schema.ts'
+import { PROMISES } from '../model/promises.ts'
 import { blocks, read, table, tables } from './markdown.ts'
 
 describe('docs/errors.md', () => {
@@ -59,6 +60,10 @@ test.each([
     after,
   ])
   expect(Object.fromEntries(printed)).toEqual(Object.fromEntries(ordering))
+})
+
+test('ARCHITECTURE.md has the promises of the exploration', () => {
+  expect(table(read('ARCHITECTURE.md'), '| promise | means |')).toEqual(Object.entries(PROMISES))
 })
 
 test('the whitelist of definite answers is printed as it is', () => {

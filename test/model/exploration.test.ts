@@ -74,7 +74,10 @@ describe('the explorations together are not vacuous', () => {
     'P executes COMMIT PREPARED of recoverer 1: seen, the answer is lost',
     'D refuses to commit',
     'P refuses to prepare',
-    'D is set back to a backup',
+    'D is set back to a backup: gone',
+    'D makes the epoch unlisted',
+    'D had failed over before the work',
+    'D finds no such epoch for the claim',
     'P loses its prepared branch',
   ])('it happened: %s', (event) => {
     expect(explored.some((found) => found.events.has(event))).toBe(true)

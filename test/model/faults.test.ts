@@ -5,10 +5,10 @@
  * the model, or the protocol, has another way to go wrong.
  */
 import { describe, expect, test } from 'vitest'
-import { FAULT_BOUNDS } from './bounds.ts'
+import { CLEANED, FAULTLESS, FAULT_BOUNDS, TOO_LATE } from './bounds.ts'
 import type { Bounds } from './bounds.ts'
 import { describeExploration } from './explore.ts'
-import { OBLIGATIONS, READING_FAULTS, nameOf, rulesWithout } from './faults.ts'
+import { FORGETTING_FAULTS, OBLIGATIONS, READING_FAULTS, nameOf, rulesWithout } from './faults.ts'
 import { exploreProtocol } from './model.ts'
 import { FOUND } from './obligations.ts'
 import { PROMISES } from './promises.ts'
@@ -32,6 +32,36 @@ const WRONG_READINGS: readonly [keyof typeof READING_FAULTS, PromiseName, number
   ['obeying what was seen without the asker’s own COMMIT', 'atomic', 12, VISIBLE_FIRST],
   ['obeying what was seen without the asker’s own COMMIT', 'obedient', 10, VISIBLE_FIRST],
   ['abort on a time-out of a prepared branch', 'can finish', 7, FAULT_BOUNDS],
+  ['a missing row of an unlisted epoch taken for abort', 'agreed', 21, TOO_LATE],
+]
+
+/** Cleaners come when COMMIT was executed, so these schedules begin there, unless bounds say more. */
+const SHOWN: Bounds = { ...CLEANED, order: 'visible-first' }
+const EPOCHS: Bounds = { ...FAULTLESS, restarts: 1, failovers: 1 }
+
+const WRONG_FORGETTING: readonly [keyof typeof FORGETTING_FAULTS, PromiseName, number, Bounds][] = [
+  ['the memory read before the insert', 'agreed', 23, TOO_LATE],
+  ['the memory read before the insert', 'agreed', 19, { ...TOO_LATE, order: 'visible-first' }],
+  [
+    'an epoch used while it is only visible',
+    'can finish',
+    5,
+    { ...EPOCHS, order: 'visible-first' },
+  ],
+  ['a claim that names another server’s epoch', 'can finish', 5, EPOCHS],
+  ['a lossy fail-over taken for a lossless one', 'atomic', 5, { ...CLEANED, failovers: 1 }],
+  ['an empty list of prepared branches taken for applied', 'remembered', 14, SHOWN],
+  ['a lost vote concluded from two readings', 'no false alarm', 13, CLEANED],
+  ['a deletion that found nothing, without a write of its own', 'no false report', 25, SHOWN],
+  ['a settled row not awaited', 'no false alarm', 21, CLEANED],
+  ['a settled row not awaited', 'can forget', 12, CLEANED],
+  ['a lost vote cleaned away', 'no loss cleaned away', 9, { ...CLEANED, losses: 1 }],
+  [
+    'a missing decision taken for a forgotten one',
+    'no silent loss',
+    6,
+    { ...CLEANED, setbacks: 1 },
+  ],
 ]
 
 describe('a wrong reading is found', () => {
@@ -40,17 +70,32 @@ describe('a wrong reading is found', () => {
   })
 })
 
+describe('a wrong way to forget is found', () => {
+  test.for(WRONG_FORGETTING)(
+    '%s: breaks “%s” after %i steps',
+    ([fault, promise, steps, bounds]) => {
+      expect(shortest(fault, FORGETTING_FAULTS[fault], promise, bounds)).toBe(steps)
+    },
+  )
+
+  test('where nothing is shown before it is flushed, a deletion that finds nothing needs no write', () => {
+    const fault = 'a deletion that found nothing, without a write of its own'
+    expect(shortest(fault, FORGETTING_FAULTS[fault], 'no false report', CLEANED)).toBe(0)
+  })
+})
+
 describe('a weakened ordering is found', () => {
-  test.for(FOUND)('%s', ([name, { promise, steps }]) => {
+  test.for(FOUND)('%s', ([name, { promise, steps, bounds }]) => {
     const obligation = OBLIGATIONS.find((each) => nameOf(each) === name)
     expect(obligation, 'no such obligation').toBeDefined()
-    expect(shortest(name, rulesWithout(obligation!), promise, FAULT_BOUNDS)).toBe(steps)
+    expect(shortest(name, rulesWithout(obligation!), promise, bounds)).toBe(steps)
   })
 })
 
 test('every promise is seen broken by some fault above', () => {
   const broken = [
     ...WRONG_READINGS.map(([, promise]) => promise),
+    ...WRONG_FORGETTING.map(([, promise]) => promise),
     ...FOUND.map(([, { promise }]) => promise),
   ]
   expect([...new Set(broken)].sort()).toEqual(Object.keys(PROMISES).sort())

@@ -5,12 +5,16 @@
  * Promises: `src/` is never changed for them; what is wrong is only what the wrapper says.
  */
 import {
+  FORGETTING_ORDERING,
   ONE_PHASE_ORDERING,
   RECOVERY_ORDERING,
   TWO_PHASE_ORDERING,
+  WITNESS_ORDERING,
   conclude,
+  forgetting,
   recovery,
   twoPhase,
+  witness,
 } from '../../src/protocol/index.ts'
 import type { AskAnswer, EndAnswer, Table } from '../../src/protocol/index.ts'
 import { SHIPPED } from './rules.ts'
@@ -28,7 +32,7 @@ export function without<Message extends string, Fact>(
 
 /** One obligation: this message waits for this fact. */
 export interface Obligation {
-  readonly table: 'two-phase' | 'recovery' | 'one-phase'
+  readonly table: 'two-phase' | 'recovery' | 'forgetting' | 'witness' | 'one-phase'
   readonly message: string
   readonly fact: string
 }
@@ -37,6 +41,8 @@ export interface Obligation {
 export const OBLIGATIONS: readonly Obligation[] = [
   ...obligationsOf('two-phase', TWO_PHASE_ORDERING),
   ...obligationsOf('recovery', RECOVERY_ORDERING),
+  ...obligationsOf('forgetting', FORGETTING_ORDERING),
+  ...obligationsOf('witness', WITNESS_ORDERING),
   ...obligationsOf('one-phase', ONE_PHASE_ORDERING),
 ]
 
@@ -55,19 +61,30 @@ export function nameOf({ table, message, fact }: Obligation): string {
 
 /** The shipped rules but for one obligation, for a table that the exploration runs. */
 export function rulesWithout({ table, message, fact }: Obligation): Rules {
-  if (table === 'two-phase') {
-    const ordering = without(TWO_PHASE_ORDERING as Table<string, string>, message, fact)
-    return {
-      ...SHIPPED,
-      ownerStep: (state, event) =>
-        twoPhase.step(state, event, ordering as typeof TWO_PHASE_ORDERING),
+  const weakened = <Ordering>(ordering: Ordering): Ordering =>
+    without(ordering as Table<string, string>, message, fact) as Ordering
+  switch (table) {
+    case 'two-phase': {
+      const ordering = weakened(TWO_PHASE_ORDERING)
+      return { ...SHIPPED, ownerStep: (state, event) => twoPhase.step(state, event, ordering) }
     }
-  }
-  const ordering = without(RECOVERY_ORDERING as Table<string, string>, message, fact)
-  return {
-    ...SHIPPED,
-    recoveryStep: (state, event) =>
-      recovery.step(state, event, ordering as typeof RECOVERY_ORDERING),
+    case 'recovery': {
+      const ordering = weakened(RECOVERY_ORDERING)
+      return { ...SHIPPED, recoveryStep: (state, event) => recovery.step(state, event, ordering) }
+    }
+    case 'forgetting': {
+      const ordering = weakened(FORGETTING_ORDERING)
+      return {
+        ...SHIPPED,
+        forgettingStep: (state, event) => forgetting.step(state, event, ordering),
+      }
+    }
+    case 'witness': {
+      const ordering = weakened(WITNESS_ORDERING)
+      return { ...SHIPPED, witnessStep: (state, event) => witness.step(state, event, ordering) }
+    }
+    case 'one-phase':
+      throw new Error('one-phase is not explored: one branch has nobody to disagree with')
   }
 }
 
@@ -158,4 +175,49 @@ export const READING_FAULTS = {
     answer.answer === 'absent' ? ABORT : answer,
   ),
   'obeying what was seen without the asker’s own COMMIT': { ...SHIPPED, obeys: 'seen' },
+} as const satisfies Record<string, Rules>
+
+/** The wrong readings of whoever forgets, and of what he forgets. */
+export const FORGETTING_FAULTS = {
+  'the memory read before the insert': { ...SHIPPED, memory: 'before its insert' },
+  'an epoch used while it is only visible': { ...SHIPPED, epoch: 'visible' },
+  'a claim that names another server’s epoch': { ...SHIPPED, claims: 'of any server' },
+  'a lossy fail-over taken for a lossless one': { ...SHIPPED, server: 'ignored' },
+  'an empty list of prepared branches taken for applied': { ...SHIPPED, receipts: 'not listed' },
+  'a lost vote concluded from two readings': { ...SHIPPED, absence: 'from two readings' },
+  'a deletion that found nothing, without a write of its own': {
+    ...SHIPPED,
+    deletions: 'write what they find',
+  },
+  // Goes on as soon as the UPDATE was sent.
+  'a settled row not awaited': {
+    ...SHIPPED,
+    forgettingStep: (state, event) => {
+      const sent = forgetting.step(state, event)
+      if (sent.effects.every(({ send }) => send !== 'settle')) return sent
+      const gone = forgetting.step(sent.state, { type: 'settled', answer: 'done' })
+      return { state: gone.state, effects: [...sent.effects, ...gone.effects] }
+    },
+  },
+  // "No branch and no receipt: then it must have been cleaned already."
+  'a lost vote cleaned away': {
+    ...SHIPPED,
+    forgettingStep: (state, event) =>
+      forgetting.step(
+        state,
+        event.type === 'receipt-asked' && event.answer.answer === 'absent'
+          ? { ...event, answer: { answer: 'found', decision: 'commit' } }
+          : event,
+      ),
+  },
+  'a missing decision taken for a forgotten one': {
+    ...SHIPPED,
+    witnessStep: (state, event) =>
+      witness.step(
+        state,
+        event.type === 'register-asked' && event.answer.answer === 'absent'
+          ? { ...event, answer: { answer: 'found', decision: 'settled' } }
+          : event,
+      ),
+  },
 } as const satisfies Record<string, Rules>

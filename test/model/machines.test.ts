@@ -4,24 +4,32 @@
  */
 import { describe, expect, test } from 'vitest'
 import {
+  FORGETTING_ORDERING,
   ONE_PHASE_ORDERING,
   RECOVERY_ORDERING,
   TWO_PHASE_ORDERING,
+  WITNESS_ORDERING,
+  forgetting,
   onePhase,
   recovery,
   twoPhase,
+  witness,
 } from '../../src/protocol/index.ts'
 import type { Table } from '../../src/protocol/index.ts'
 import { OBLIGATIONS, nameOf, without } from './faults.ts'
 import type { Obligation } from './faults.ts'
 import { CHECKED_BY } from './obligations.ts'
 import {
+  FORGETTING_READY,
+  FORGETTING_WITNESSES,
   OWNER_READY,
   OWNER_WITNESSES,
   RECOVERY_READY,
   RECOVERY_WITNESSES,
   SOLO_READY,
   SOLO_WITNESSES,
+  WITNESS_READY,
+  WITNESS_WITNESSES,
 } from './witnesses.ts'
 
 type Rows = Table<string, string>
@@ -38,6 +46,13 @@ const SENT: Readonly<Record<Obligation['table'], (state: unknown, rows: Rows) =>
     ...recovery.step(state as recovery.RecoveryState, START, rows as typeof RECOVERY_ORDERING)
       .effects,
   ],
+  forgetting: (state, rows) =>
+    forgetting
+      .step(state as forgetting.ForgettingState, START, rows as typeof FORGETTING_ORDERING)
+      .effects.map((effect) => effect.send),
+  witness: (state, rows) => [
+    ...witness.step(state as witness.WitnessState, START, rows as typeof WITNESS_ORDERING).effects,
+  ],
   'one-phase': (state, rows) =>
     onePhase
       .step(state as onePhase.OnePhaseState, START, rows as typeof ONE_PHASE_ORDERING)
@@ -50,6 +65,16 @@ const TABLES = {
     rows: RECOVERY_ORDERING as Rows,
     ready: RECOVERY_READY,
     lacking: RECOVERY_WITNESSES,
+  },
+  forgetting: {
+    rows: FORGETTING_ORDERING as Rows,
+    ready: FORGETTING_READY,
+    lacking: FORGETTING_WITNESSES,
+  },
+  witness: {
+    rows: WITNESS_ORDERING as Rows,
+    ready: WITNESS_READY,
+    lacking: WITNESS_WITNESSES,
   },
   'one-phase': { rows: ONE_PHASE_ORDERING as Rows, ready: SOLO_READY, lacking: SOLO_WITNESSES },
 } as const

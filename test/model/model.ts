@@ -1,7 +1,7 @@
 /**
- * The exploration of two-phase commit and recovery: the model's parts, put together.
+ * The exploration of two-phase commit, recovery and forgetting: the model's parts, put together.
  */
-import type { recovery, twoPhase } from '../../src/protocol/index.ts'
+import type { forgetting, recovery, twoPhase, witness } from '../../src/protocol/index.ts'
 import { MOST_STATES } from './bounds.ts'
 import type { Bounds } from './bounds.ts'
 import { explore } from './explore.ts'
@@ -19,6 +19,8 @@ export interface Explored extends Exploration {
   /** Every state that a machine was seen in. */
   readonly owners: readonly twoPhase.TwoPhaseState[]
   readonly recoveries: readonly recovery.RecoveryState[]
+  readonly forgettings: readonly forgetting.ForgettingState[]
+  readonly looks: readonly witness.WitnessState[]
 }
 
 export function exploreProtocol(
@@ -34,9 +36,15 @@ export function exploreProtocol(
       moves: (world) => movesOf(world, machines),
       key: keyOf,
       broken: (world) => brokenPromise(world, machines, settle, promises),
-      brokenWhenQuiet: (world) => brokenWhenQuiet(world, bounds, promises),
+      brokenWhenQuiet: (world) => brokenWhenQuiet(world, machines, bounds, promises),
     },
     MOST_STATES,
   )
-  return { ...found, owners: machines.owner.states(), recoveries: machines.recovery.states() }
+  return {
+    ...found,
+    owners: machines.owner.states(),
+    recoveries: machines.recovery.states(),
+    forgettings: machines.forgetting.states(),
+    looks: machines.witness.states(),
+  }
 }

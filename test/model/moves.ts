@@ -8,10 +8,12 @@
 import { clientMoves } from './clients.ts'
 import { Moves } from './explore.ts'
 import type { Move } from './explore.ts'
-import { ownerEvent, ownerLearns } from './parties.ts'
+import { ownerLearns } from './parties.ts'
 import type { Machines } from './rules.ts'
-import { serverMoves, setbackMoves } from './servers.ts'
+import { flush, serverMoves } from './servers.ts'
 import { sessionMoves } from './sessions.ts'
+import { setbackMoves } from './setbacks.ts'
+import { ownerEvent } from './words.ts'
 import { CLIENTS, SITES, toldOf, withClient, withSession } from './world.ts'
 import type { World } from './world.ts'
 
@@ -19,7 +21,7 @@ export function movesOf(world: World, machines: Machines): readonly Move<World>[
   const moves = new Moves<World>()
   ownerMoves(world, machines, moves)
   for (const site of SITES) {
-    sessionMoves(world, site, moves)
+    sessionMoves(world, machines, site, moves)
     serverMoves(world, machines, site, moves)
   }
   for (const name of CLIENTS) clientMoves(world, machines, name, moves)
@@ -33,7 +35,9 @@ function ownerMoves(world: World, machines: Machines, moves: Moves<World>): void
   if (world.owner.status === 'crashed') return
   const { state } = world.owner.machine
   if (state.claim === 'unsent' && state.decision === 'open') {
-    moves.progress('owner begins', ownerLearns(world, machines, 'start', { type: 'start' }))
+    // The epoch that it names was read as *Ask* reads, so it is durable.
+    const read = machines.rules.epoch === 'durable' ? flush(world, machines, 'D') : world
+    moves.progress('owner begins', ownerLearns(read, machines, 'start', { type: 'start' }))
   }
   for (const site of SITES) {
     const session = world.sessions[site]

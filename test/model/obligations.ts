@@ -4,12 +4,15 @@
  * Owns: the list. An obligation that is not in it fails `machines.test.ts`, so a new row, or a new
  * fact, comes with its check.
  */
+import { CLEANED, FAULT_BOUNDS, TOO_LATE, WATCHED } from './bounds.ts'
+import type { Bounds } from './bounds.ts'
 import type { PromiseName } from './promises.ts'
 
 /** The promise that the exploration finds broken, and after how many steps at the least. */
 export interface Found {
   readonly promise: PromiseName
   readonly steps: number
+  readonly bounds: Bounds
 }
 
 export type Check =
@@ -20,10 +23,11 @@ export type Check =
   | Found
 
 const TABLE = ['table'] as const
-const found = (promise: PromiseName, steps: number): readonly Check[] => [
-  'table',
-  { promise, steps },
-]
+const found = (
+  promise: PromiseName,
+  steps: number,
+  bounds: Bounds = FAULT_BOUNDS,
+): readonly Check[] => ['table', { promise, steps, bounds }]
 
 export const CHECKED_BY: Readonly<Record<string, readonly Check[]>> = {
   // Harmless, but for a claim or a vote that is rolled back at once.
@@ -58,6 +62,47 @@ export const CHECKED_BY: Readonly<Record<string, readonly Check[]>> = {
   'recovery: ask-receipt without “the branch was missing”': TABLE,
   'recovery: ask-register-again without “the receipt is absent”': found('no false alarm', 11),
   'recovery: alarm-lost-vote without “the register still says commit”': found('no false alarm', 7),
+  // A receipt is only there once its decision is; and a row that is seen was voted for.
+  'forgetting: read-receipt without “the decision is durably commit”': TABLE,
+  // A question for nothing: 20,000 worlds keep every promise.
+  'forgetting: ask-receipt without “the receipt was not seen”': TABLE,
+  'forgetting: ask-register without “the receipt is absent”': found('no false alarm', 23, CLEANED),
+  'forgetting: alarm-lost-vote without “the register still says commit”': found(
+    'no false alarm',
+    21,
+    CLEANED,
+  ),
+  // Implied by the receipts, each of which is only read after it.
+  'forgetting: settle without “the decision is durably commit”': TABLE,
+  'forgetting: settle without “every receipt is durable”': found('remembered', 10, CLEANED),
+  'forgetting: forget-receipt without “the decision is durably settled”': found(
+    'no false alarm',
+    16,
+    CLEANED,
+  ),
+  // Implied by the receipts’ deletions, each of which waits for it.
+  'forgetting: forget-decision without “the decision is durably settled”': TABLE,
+  'forgetting: forget-decision without “every receipt is durably forgotten”': found(
+    'no false report',
+    23,
+    CLEANED,
+  ),
+  'forgetting: forget-decision without “the epoch is durably unlisted”': found(
+    'agreed',
+    20,
+    TOO_LATE,
+  ),
+  'witness: ask-register without “the receipt is durable”': found('no false report', 17, WATCHED),
+  'witness: ask-receipt-again without “the register has no row”': found(
+    'no false report',
+    15,
+    WATCHED,
+  ),
+  'witness: alarm-lost-decision without “the receipt is still there”': found(
+    'no false report',
+    2,
+    WATCHED,
+  ),
   'one-phase: commit-reader without “nothing speaks against commit”': TABLE,
   'one-phase: commit without “every reader has committed”': TABLE,
   'one-phase: commit without “nothing speaks against commit”': TABLE,

@@ -7,56 +7,21 @@
  * Never: decides anything.
  */
 import { recovery } from '../../src/protocol/index.ts'
-import type {
-  Answer,
-  AskAnswer,
-  EndAnswer,
-  RecoveryMessage,
-  twoPhase,
-} from '../../src/protocol/index.ts'
+import type { EndAnswer, RecoveryMessage, twoPhase } from '../../src/protocol/index.ts'
 import type { Site } from './database.ts'
+import {
+  cleanerLearnsOfChange,
+  cleanerLearnsOfMark,
+  cleanerLearnsReading,
+  cleanerOf,
+  witnessLearns,
+} from './forgetting.ts'
+import type { Change, SawWord } from './forgetting.ts'
 import type { Machines, Stepped } from './rules.ts'
-import { withClient, withPast, withSession } from './world.ts'
-import type { ClientName, Doing, Past, Request, World } from './world.ts'
-
-const LOST = 'lost'
-const answerOf = (word: string): Answer =>
-  word === 'yes' ? { answer: 'yes' } : { answer: word === 'no' ? 'no' : 'unknown', cause: LOST }
-const endOf = (word: string): EndAnswer =>
-  word === 'done' || word === 'missing' ? { answer: word } : { answer: 'unknown', cause: LOST }
-
-/** An answer to *Ask*, as a word that can be part of a label. */
-export type AskWord = 'waits' | 'found' | 'absent' | 'forgotten' | 'unknown'
-
-export function askAnswerOf(word: AskWord): AskAnswer {
-  switch (word) {
-    case 'waits':
-      return { answer: 'waits' }
-    case 'found':
-      return { answer: 'found', decision: 'commit' }
-    case 'absent':
-      return { answer: 'absent', memory: 'remembered' }
-    case 'forgotten':
-      return { answer: 'absent', memory: 'forgotten' }
-    case 'unknown':
-      return { answer: 'unknown', cause: LOST }
-  }
-}
-
-/** What an answer on the way to the owner means to its machine. */
-export function ownerEvent(site: Site, reply: string): twoPhase.TwoPhaseEvent {
-  const [message = '', word = ''] = reply.split(' ')
-  switch (message) {
-    case 'claim':
-      return { type: 'claimed', answer: answerOf(word) }
-    case 'vote':
-      return { type: 'voted', branch: site, answer: answerOf(word) }
-    case 'decide':
-      return { type: 'decided', answer: answerOf(word) }
-    default:
-      return { type: 'ended', branch: site, answer: endOf(word) }
-  }
-}
+import { askAnswerOf, endOf } from './words.ts'
+import type { AskWord } from './words.ts'
+import { concluded, withClient, withPast, withSession } from './world.ts'
+import type { ClientName, Doing, Request, World } from './world.ts'
 
 /** The owner learns something, and sends what is due. */
 export function ownerLearns(
@@ -154,7 +119,13 @@ export function clientLearnsOfMark(
     const drawn = conclusion === 'commit' || conclusion === 'abort'
     return drawn ? concluded(idle, conclusion) : idle
   }
+  const cleaner = cleanerOf(name)
+  if (cleaner !== undefined) {
+    return cleanerLearnsOfMark(idle, machines, cleaner, isRegister ? 'D' : 'P', word)
+  }
   const type = isRegister ? 'register-asked' : 'receipt-asked'
+  if (name === 'the witness')
+    return witnessLearns(idle, machines, `${type} ${word}`, { type, answer })
   return recovererLearns(idle, machines, name, `${type} ${word}`, { type, answer })
 }
 
@@ -171,6 +142,61 @@ export function clientLearnsOfEnd(
     return ownerLearns(idle, machines, `ended ${word}`, { type: 'ended', branch: 'P', answer })
   }
   return recovererLearns(idle, machines, name, `ended ${word}`, { type: 'ended', answer })
+}
+
+/** Whoever read a row has an answer: a cleaner, or the witness. */
+export function clientLearnsOfReading(
+  world: World,
+  machines: Machines,
+  name: ClientName,
+  site: Site,
+  saw: SawWord,
+): World {
+  const idle = withClient(world, name, { doing: 'idle' })
+  const cleaner = cleanerOf(name)
+  if (cleaner !== undefined) return cleanerLearnsReading(idle, machines, cleaner, site, saw)
+  const answer = saw === 'unknown' ? saw : saw === 'nothing' ? 'not seen' : 'found'
+  return witnessLearns(idle, machines, `read ${answer}`, { type: 'receipt-read', answer })
+}
+
+/** A cleaner has the answer to what it changes just now. */
+export function clientLearnsOfChange(
+  world: World,
+  machines: Machines,
+  name: ClientName,
+  answer: 'done' | 'unknown',
+): World {
+  const change = world.clients[name].doing.replace('+', '') as Change
+  const idle = withClient(world, name, { doing: 'idle' })
+  const cleaner = cleanerOf(name)
+  if (cleaner === undefined) throw new Error(`${name} changes no row`)
+  return cleanerLearnsOfChange(idle, machines, cleaner, change, answer)
+}
+
+/** Whatever it does just now, its connection is gone. */
+export function clientFails(world: World, machines: Machines, name: ClientName): World {
+  const { doing } = world.clients[name]
+  if (isEnding(doing)) return clientLearnsOfEnd(world, machines, name, 'unknown')
+  if (isChange(doing)) return clientLearnsOfChange(world, machines, name, 'unknown')
+  if (doing.endsWith('read') || doing.includes('saw')) {
+    const site = doing.startsWith('D') ? 'D' : 'P'
+    return clientLearnsOfReading(world, machines, name, site, 'unknown')
+  }
+  return doing === 'idle' ? world : clientLearnsOfMark(world, machines, name, 'unknown')
+}
+
+export function isEnding(doing: Doing): boolean {
+  return doing.startsWith('commit') || doing.startsWith('rollback')
+}
+
+export function isChange(doing: Doing): boolean {
+  return ['D:settle', 'D:delete', 'P:delete'].includes(doing.replace('+', ''))
+}
+
+/** Where the connection goes that it uses just now. */
+export function siteOf(doing: Doing): Site | undefined {
+  if (doing === 'idle') return undefined
+  return doing.startsWith('D') ? 'D' : 'P'
 }
 
 /** A round of recovery begins. */
@@ -238,11 +264,4 @@ function handedBack(world: World, machines: Machines, verdict: recovery.Verdict)
     case 'branch-unclear':
       return beginRound(world, machines, 'the owner’s recovery')
   }
-}
-
-function concluded(world: World, conclusion: 'commit' | 'abort'): World {
-  const { concluded: before } = world.past
-  const after: Past['concluded'] =
-    before === 'nothing' || before === conclusion ? conclusion : 'both'
-  return withPast(world, { concluded: after })
 }

@@ -5,15 +5,20 @@
  * Promises: all are asked of every world. The one that asks what would happen if everybody stopped
  * now makes the search for what can't be finished as wide as the search for what is wrong.
  */
-import { recovery, twoPhase } from '../../src/protocol/index.ts'
-import type { RecoveryMessage } from '../../src/protocol/index.ts'
+import { twoPhase } from '../../src/protocol/index.ts'
 import type { Bounds } from './bounds.ts'
-import { afterSession, finished, holdsKey, isDurablyCommitted, showsMark } from './database.ts'
-import type { BranchWord, Site } from './database.ts'
-import { askAnswerOf } from './parties.ts'
-import type { AskWord } from './parties.ts'
+import {
+  afterCrash,
+  isDurablyCommitted,
+  isForgettingBegun,
+  isListed,
+  showsMark,
+} from './database.ts'
+import { isRemembered } from './epochs.ts'
+import { forget, leftAlone, look, recover } from './passes.ts'
+import type { Still } from './passes.ts'
 import type { Machines } from './rules.ts'
-import { isDecided, toldOf } from './world.ts'
+import { LIMITED, isDecided, toldOf } from './world.ts'
 import type { World } from './world.ts'
 
 export const PROMISES = {
@@ -22,10 +27,15 @@ export const PROMISES = {
   told: 'what the caller is told is true, and stays true',
   agreed: 'whoever draws a conclusion from the register draws the same, true one',
   applied: 'a branch whose end is called done has ended, durably',
+  remembered: 'what is prepared, or would be after a crash, still has its decision',
   'no false alarm': 'a lost vote is only reported when a vote was lost',
+  'no loss cleaned away': 'a decision is neither settled nor deleted while a vote for it is lost',
+  'no false report': 'a lost decision is only reported when a database was set back',
+  'no silent loss': 'a lost decision is reported by whoever looks, as long as its receipt is there',
   claimed: 'COMMIT never runs without the claim',
   patient: 'while the caller waits, nothing is told before every branch has ended',
   'can finish': 'one fair round of recovery would leave nothing prepared',
+  'can forget': 'one fair pass would then settle it, and forget it once its epoch is unlisted',
   ends: 'an owner that got every answer ends its transaction',
   useful: 'a transaction that nothing disturbed commits',
 } as const
@@ -46,17 +56,23 @@ export function brokenPromise(
 
 /** What a world breaks by standing still: nobody has anything left to do that is sure to come. */
 export function brokenWhenQuiet(
-  { owner, epoch, left }: World,
+  world: World,
+  machines: Machines,
   bounds: Bounds,
   asked: ReadonlySet<PromiseName>,
 ): PromiseName | undefined {
+  const { owner, left } = world
   if (owner.status === 'crashed') return undefined
   const { state } = owner.machine
-  const events = ['breaks', 'restarts', 'refusals', 'setbacks', 'losses'] as const
-  const wasLeftAlone = state.waiting === 'on' && events.every((name) => left[name] === bounds[name])
+  const isUndisturbed = LIMITED.every((name) => left[name] === bounds[name])
+  const wasLeftAlone = state.waiting === 'on' && isUndisturbed
   if (asked.has('useful') && wasLeftAlone && state.told !== 'committed') return 'useful'
   // A branch that its register holds has no end to wait for, so the caller's time decides.
-  const mayWait = epoch === 'unlisted' && state.waiting === 'on' && state.decision === 'commit'
+  // So has one that was held, even where a crash or a set-back has brought its row again.
+  const { D } = world.branches
+  const isHeld = !isRemembered(world, machines) && !showsMark(D)
+  const wasHeld = isHeld || isForgettingBegun(D) || world.past.decisionSetBack !== 'no'
+  const mayWait = wasHeld && state.waiting === 'on' && state.decision === 'commit'
   return !asked.has('ends') || mayWait || twoPhase.isOver(state) ? undefined : 'ends'
 }
 
@@ -80,7 +96,22 @@ const WORLD_CHECKS: Readonly<Record<Exclude<PromiseName, 'ends' | 'useful'>, Che
   },
   applied: (world) => isAppliedAsCalled(world),
   claimed: (world) => world.past.unclaimed === 'no',
-  'no false alarm': (world) => world.past.alarm === 'no' || world.branches.P === 'lost',
+  remembered: ({ branches: { D, P }, past }) => {
+    const mayBePrepared = P === 'prepared' || isListed(P) || afterCrash(P, 'P') === 'prepared'
+    const isSetBack = past.decisionSetBack !== 'no' || past.voterSetBack === 'yes'
+    if (!mayBePrepared || isSetBack || !isDurablyCommitted(D)) return true
+    return showsMark(D) || D === 'committing'
+  },
+  // What an owner tells when branch, receipt and decision are all gone is no alarm of these: it takes
+  // itself for too young to have been cleaned, and the model has no age.
+  'no false alarm': ({ past, branches }) =>
+    past.alarm === 'no' || branches.P === 'lost' || isOlder(past),
+  'no loss cleaned away': ({ past, branches: { D, P } }) => {
+    if (P !== 'lost' || past.decisionSetBack !== 'no') return true
+    return !isForgettingBegun(D)
+  },
+  'no false report': ({ past }) =>
+    past.report === 'no' || past.decisionSetBack !== 'no' || past.voterSetBack === 'yes',
   patient: ({ owner }) => {
     if (owner.status === 'crashed') return true
     const { told, waiting, resolveWhen, ends } = owner.machine.state
@@ -91,11 +122,20 @@ const WORLD_CHECKS: Readonly<Record<Exclude<PromiseName, 'ends' | 'useful'>, Che
     const { P } = world.branches
     return isDecided(world) || !(showsMark(P) || isDurablyCommitted(P))
   },
-  'can finish': (world, machines, settle) => settle.isSettled(world, machines),
+  'can finish': (world, machines, settle) => settle.of(world, machines).finishes,
+  'can forget': (world, machines, settle) => settle.of(world, machines).forgets,
+  'no silent loss': (world, machines, settle) => settle.of(world, machines).reports,
 }
 const CHECKS = Object.entries(WORLD_CHECKS) as readonly (readonly [PromiseName, Check])[]
 
-function isAppliedAsCalled({ owner, branches, order }: World): boolean {
+/** A register that was set back to before a settling takes what was forgotten for lost. */
+function isOlder({ decisionSetBack }: World['past']): boolean {
+  return decisionSetBack === 'older' || decisionSetBack === 'both'
+}
+
+function isAppliedAsCalled({ owner, branches, order, past }: World): boolean {
+  // What its database has lost again was not called done too early.
+  if (past.voterSetBack === 'yes') return true
   if (owner.status === 'crashed' || owner.machine.state.ends['P'] !== 'done') return true
   const { decision, votes } = owner.machine.state
   if (decision === 'commit') return isDurablyCommitted(branches.P)
@@ -105,16 +145,24 @@ function isAppliedAsCalled({ owner, branches, order }: World): boolean {
   return !isKnown || order === 'visible-first' || branches.P !== 'prepared'
 }
 
+interface Settled {
+  readonly finishes: boolean
+  readonly forgets: boolean
+  readonly reports: boolean
+}
+
 /**
  * What would become of the branches if everybody stopped now, every connection were noticed to be
- * closed, and one recoverer then came along whom nothing disturbs.
+ * closed, and one recoverer, one cleaner and one witness then came along whom nothing disturbs.
  */
 export class Settle {
-  readonly #known = new Map<string, boolean>()
+  readonly #known = new Map<string, Settled>()
 
-  isSettled(world: World, machines: Machines): boolean {
-    const { branches, epoch } = world
-    const key = `${branches.D} ${branches.P} ${epoch} ${world.past.decidedThenSetBack}`
+  of(world: World, machines: Machines): Settled {
+    const { branches, epoch, server, past } = world
+    const key =
+      `${branches.D},${branches.P},${epoch},${server},` +
+      `${past.decisionSetBack},${past.voterSetBack},${past.failedOver}`
     const known = this.#known.get(key)
     if (known !== undefined) return known
     const settled = settles(world, machines)
@@ -123,58 +171,34 @@ export class Settle {
   }
 }
 
-function settles(world: World, machines: Machines): boolean {
-  const branches = { D: leftAlone(world.branches.D), P: leftAlone(world.branches.P) }
-  const isHeld = world.epoch === 'unlisted' && branches.D === 'gone'
-  if (branches.P === 'prepared') recover(branches, world.epoch, machines)
-  if (branches.P === 'prepared') return isHeld
-  if (branches.P === 'lost' || world.past.decidedThenSetBack === 'yes') return true
-  return (branches.P === 'committed') === (branches.D === 'committed')
-}
-
-function leftAlone(branch: BranchWord): BranchWord {
-  const alone = afterSession(branch)
-  return finished(alone) ?? alone
-}
-
-/** Recovery with nobody and nothing in its way; changes `branches` as it goes. */
-function recover(
-  branches: Record<Site, BranchWord>,
-  epoch: World['epoch'],
-  machines: Machines,
-): void {
-  const { recoveryStep } = machines.rules
-  let { state, effects } = recoveryStep(recovery.LISTED, { type: 'start' })
-  for (let message = effects[0]; message !== undefined && state.verdict === 'open';) {
-    ;({ state, effects } = recoveryStep(state, answer(message, branches, epoch)))
-    message = effects[0]
+function settles(world: World, machines: Machines): Settled {
+  const still = leftAlone(world, machines)
+  const { branches } = still
+  const { decisionSetBack, voterSetBack } = world.past
+  if (branches.P === 'prepared') recover(still, machines)
+  const finishes = isFinished(world, still)
+  const isLost = ['lost', 'both'].includes(decisionSetBack) && branches.P === 'committed'
+  const reports = !isLost || look({ ...still }, machines) === 'lost-decision'
+  const isOver = isDurablyCommitted(branches.D) && showsMark(branches.D)
+  if (!isOver || decisionSetBack !== 'no' || voterSetBack === 'yes') {
+    return { finishes, reports, forgets: true }
   }
+  const due = still.epoch === 'listed' ? 'settled' : 'forgotten'
+  const verdict = forget(still, machines)
+  return { finishes, reports, forgets: verdict === (branches.P === 'lost' ? 'lost-vote' : due) }
 }
 
-function answer(
-  message: RecoveryMessage,
-  branches: Record<Site, BranchWord>,
-  epoch: World['epoch'],
-): recovery.RecoveryEvent {
-  switch (message) {
-    case 'ask-register':
-    case 'ask-register-again':
-      return { type: 'register-asked', answer: askAnswerOf(markOf(branches.D, epoch)) }
-    case 'ask-receipt':
-      return { type: 'receipt-asked', answer: askAnswerOf(markOf(branches.P, epoch)) }
-    case 'commit-prepared':
-    case 'rollback-prepared': {
-      const wasPrepared = branches.P === 'prepared'
-      if (wasPrepared) branches.P = message === 'commit-prepared' ? 'committed' : 'gone'
-      return { type: 'ended', answer: { answer: wasPrepared ? 'done' : 'missing' } }
-    }
-    case 'alarm-lost-vote':
-      return { type: 'start' }
+function isFinished({ branches, past, epoch }: World, still: Still): boolean {
+  const { D, P } = still.branches
+  const isSetBack = past.decisionSetBack !== 'no' || past.voterSetBack === 'yes'
+  if (P === 'prepared') {
+    const isHeld = still.memory === 'forgotten' && !showsMark(D)
+    // Held for a reason: its decision was lost or it came back too late; or nothing was decided, and
+    // the memory was given up.
+    const isGivenUp =
+      epoch !== 'never opened' && (past.failedOver === 'yes' || still.epoch === 'unlisted')
+    return isHeld && (isSetBack || (!isDurablyCommitted(branches.D) && isGivenUp))
   }
-}
-
-function markOf(branch: BranchWord, epoch: World['epoch']): AskWord {
-  if (showsMark(branch)) return 'found'
-  if (holdsKey(branch)) return 'waits'
-  return epoch === 'listed' ? 'absent' : 'forgotten'
+  if (P === 'lost' || isSetBack) return true
+  return isDurablyCommitted(P) === isDurablyCommitted(D)
 }

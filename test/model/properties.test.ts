@@ -4,40 +4,10 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { onePhase, recovery, twoPhase } from '../../src/protocol/index.ts'
-import type { Answer, AskAnswer, EndAnswer, RecoveryMessage } from '../../src/protocol/index.ts'
+import type { RecoveryMessage } from '../../src/protocol/index.ts'
+import { ANSWERS, ASKS, ENDS, RUNS, Tape, tapes } from './tape.ts'
 
-const RUNS = { numRuns: 3_000 }
 const cause = 'lost'
-const ANSWERS: readonly Answer[] = [
-  { answer: 'yes' },
-  { answer: 'no', cause },
-  { answer: 'unknown', cause },
-]
-const ENDS: readonly EndAnswer[] = [
-  { answer: 'done' },
-  { answer: 'missing' },
-  { answer: 'unknown', cause },
-]
-const ASKS: readonly AskAnswer[] = [
-  { answer: 'found', decision: 'commit' },
-  { answer: 'absent', memory: 'remembered' },
-  { answer: 'absent', memory: 'forgotten' },
-  { answer: 'waits' },
-  { answer: 'unknown', cause },
-]
-
-/** Choices, one after the other; the first of each once the tape has come to its end. */
-class Tape {
-  readonly #numbers: number[]
-  constructor(numbers: readonly number[]) {
-    this.#numbers = [...numbers]
-  }
-  pick<T>(things: readonly T[]): T {
-    return things[(this.#numbers.shift() ?? 0) % things.length]!
-  }
-}
-
-const tapes = fc.array(fc.nat({ max: 59 }), { maxLength: 60 })
 const plans = fc
   .record({ readers: fc.nat({ max: 2 }), voters: fc.integer({ min: 1, max: 3 }) })
   .map(({ readers, voters }) => ({

@@ -4,8 +4,13 @@
  * Owns: the shipped rules, and remembering what a machine answered to the same event before.
  * Promises: what is explored is the `step` that is shipped; nothing of it is written again here.
  */
-import { conclude, recovery, twoPhase } from '../../src/protocol/index.ts'
-import type { AskAnswer, Conclusion, RecoveryMessage } from '../../src/protocol/index.ts'
+import { conclude, forgetting, recovery, twoPhase, witness } from '../../src/protocol/index.ts'
+import type {
+  AskAnswer,
+  Conclusion,
+  RecoveryMessage,
+  WitnessMessage,
+} from '../../src/protocol/index.ts'
 
 export interface Rules {
   readonly ownerStep: (
@@ -16,17 +21,47 @@ export interface Rules {
     state: recovery.RecoveryState,
     event: recovery.RecoveryEvent,
   ) => recovery.RecoveryStep
+  readonly forgettingStep: (
+    state: forgetting.ForgettingState,
+    event: forgetting.ForgettingEvent,
+  ) => forgetting.ForgettingStep
+  readonly witnessStep: (
+    state: witness.WitnessState,
+    event: witness.WitnessEvent,
+  ) => witness.WitnessStep
   /** What `outcome()` makes of its ask. */
   readonly conclude: (answer: AskAnswer) => Conclusion
   /** Whether *Ask* answers `found` after its own COMMIT, or as soon as it has seen the row. */
   readonly obeys: 'durable' | 'seen'
+  /** When *Ask* reads the memory. */
+  readonly memory: 'while its row holds the key' | 'before its insert'
+  /** Whether the memory is of one server, or of whichever is there. */
+  readonly server: 'compared' | 'ignored'
+  /** Which epoch the owner names. */
+  readonly epoch: 'durable' | 'visible'
+  readonly claims: 'of the present server' | 'of any server'
+  /** What a cleaner takes for a receipt. */
+  readonly receipts: 'read' | 'not listed'
+  /** How a cleaner learns that branch and receipt are gone. */
+  readonly absence: 'asked' | 'from two readings'
+  /** Whether a DELETE that finds nothing has a write of its own before its COMMIT. */
+  readonly deletions: 'always write' | 'write what they find'
 }
 
 export const SHIPPED: Rules = {
   ownerStep: (state, event) => twoPhase.step(state, event),
   recoveryStep: (state, event) => recovery.step(state, event),
+  forgettingStep: (state, event) => forgetting.step(state, event),
+  witnessStep: (state, event) => witness.step(state, event),
   conclude,
   obeys: 'durable',
+  memory: 'while its row holds the key',
+  server: 'compared',
+  epoch: 'durable',
+  claims: 'of the present server',
+  receipts: 'read',
+  absence: 'asked',
+  deletions: 'always write',
 }
 
 export const PLAN = {
@@ -89,11 +124,19 @@ export class Machine<State, Event, Effect> {
 
 export type OwnerNode = Node<twoPhase.TwoPhaseState, twoPhase.TwoPhaseEffect>
 export type RecoveryNode = Node<recovery.RecoveryState, RecoveryMessage>
+export type ForgettingNode = Node<forgetting.ForgettingState, forgetting.ForgettingEffect>
+export type WitnessNode = Node<witness.WitnessState, WitnessMessage>
 
 export interface Machines {
   readonly rules: Rules
   readonly owner: Machine<twoPhase.TwoPhaseState, twoPhase.TwoPhaseEvent, twoPhase.TwoPhaseEffect>
   readonly recovery: Machine<recovery.RecoveryState, recovery.RecoveryEvent, RecoveryMessage>
+  readonly forgetting: Machine<
+    forgetting.ForgettingState,
+    forgetting.ForgettingEvent,
+    forgetting.ForgettingEffect
+  >
+  readonly witness: Machine<witness.WitnessState, witness.WitnessEvent, WitnessMessage>
 }
 
 export function machinesOf(rules: Rules): Machines {
@@ -103,5 +146,7 @@ export function machinesOf(rules: Rules): Machines {
     // can only go on alike are one state.
     owner: new Machine(rules.ownerStep, (state) => ({ ...state, trouble: [] })),
     recovery: new Machine(rules.recoveryStep),
+    forgetting: new Machine(rules.forgettingStep),
+    witness: new Machine(rules.witnessStep),
   }
 }

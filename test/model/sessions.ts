@@ -7,12 +7,19 @@
  */
 import { afterSession, beginCommit, beginPrepare, endPrepared } from './database.ts'
 import type { Site } from './database.ts'
+import { mayClaim } from './epochs.ts'
 import type { Moves } from './explore.ts'
 import { lost } from './parties.ts'
+import type { Machines } from './rules.ts'
 import { CLIENTS, spend, withBranch, withPast, withSession } from './world.ts'
 import type { Request, Session, World } from './world.ts'
 
-export function sessionMoves(world: World, site: Site, moves: Moves<World>): void {
+export function sessionMoves(
+  world: World,
+  machines: Machines,
+  site: Site,
+  moves: Moves<World>,
+): void {
   const session = world.sessions[site]
   const [request] = session.requests
   if (session.link === 'up') {
@@ -26,7 +33,7 @@ export function sessionMoves(world: World, site: Site, moves: Moves<World>): voi
   if (request === undefined) return
   switch (request) {
     case 'claim':
-      executeClaim(world, moves)
+      executeClaim(world, machines, moves)
       return
     case 'vote':
       executeVote(world, moves)
@@ -54,10 +61,10 @@ export function sessionMoves(world: World, site: Site, moves: Moves<World>): voi
   }
 }
 
-function executeClaim(world: World, moves: Moves<World>): void {
+function executeClaim(world: World, machines: Machines, moves: Moves<World>): void {
   if (isKeyTaken(world, 'D')) return
   const refused = spend(world, 'refusals')
-  if (world.epoch === 'listed') {
+  if (mayClaim(world, machines)) {
     const claimed = reply(withBranch(world, 'D', 'marked'), 'D', 'claim yes')
     moves.progress('D executes the claim', claimed)
   } else {

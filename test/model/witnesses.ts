@@ -7,12 +7,14 @@
  * that a witness that stopped being one is noticed. Where a state can't be reached (the facts of a
  * row imply each other) it is made by hand all the same: the table must not rest on that.
  */
-import { onePhase, recovery, twoPhase } from '../../src/protocol/index.ts'
+import { forgetting, onePhase, recovery, twoPhase, witness } from '../../src/protocol/index.ts'
 import type {
+  ForgettingMessage,
   OwnerMessage,
   RecoveryMessage,
   SoloMessage,
   TwoPhasePlan,
+  WitnessMessage,
 } from '../../src/protocol/index.ts'
 
 type Witnesses<Message extends string, State> = Readonly<
@@ -131,6 +133,67 @@ export const RECOVERY_WITNESSES: Witnesses<RecoveryMessage, recovery.RecoverySta
   'ask-register-again': { 'the receipt is absent': { ...MISSED, receipt: 'found' } },
   'alarm-lost-vote': {
     'the register still says commit': { ...UNRECEIPTED, registerAgain: 'gone' },
+  },
+}
+
+const CLEANING = forgetting.begin(['P'])
+const DECIDED: forgetting.ForgettingState = { ...CLEANING, decision: 'commit' }
+const APPLIED: forgetting.ForgettingState = { ...DECIDED, receipts: { P: 'durable' } }
+const ABSENT: forgetting.ForgettingState = { ...DECIDED, receipts: { P: 'absent' } }
+const SETTLED: forgetting.ForgettingState = { ...CLEANING, decision: 'settled' }
+const DELETED: forgetting.ForgettingState = {
+  ...SETTLED,
+  epoch: 'unlisted',
+  deletedReceipts: { P: 'done' },
+}
+
+export const FORGETTING_READY: Readonly<Record<ForgettingMessage, forgetting.ForgettingState>> = {
+  'read-decision': CLEANING,
+  'read-receipt': DECIDED,
+  'ask-receipt': { ...DECIDED, receipts: { P: 'not seen' } },
+  'ask-register': ABSENT,
+  'alarm-lost-vote': { ...ABSENT, registerAgain: 'commit' },
+  settle: APPLIED,
+  'forget-receipt': SETTLED,
+  'forget-decision': DELETED,
+}
+
+export const FORGETTING_WITNESSES: Witnesses<ForgettingMessage, forgetting.ForgettingState> = {
+  'read-decision': {},
+  'read-receipt': { 'the decision is durably commit': { ...CLEANING, decision: 'reading' } },
+  'ask-receipt': { 'the receipt was not seen': DECIDED },
+  'ask-register': { 'the receipt is absent': { ...DECIDED, receipts: { P: 'asking' } } },
+  'alarm-lost-vote': {
+    'the register still says commit': { ...ABSENT, registerAgain: 'moved on' },
+  },
+  settle: {
+    'the decision is durably commit': { ...APPLIED, decision: 'reading' },
+    'every receipt is durable': { ...DECIDED, receipts: { P: 'reading' } },
+  },
+  'forget-receipt': { 'the decision is durably settled': { ...APPLIED, decision: 'settling' } },
+  'forget-decision': {
+    'the decision is durably settled': { ...DELETED, decision: 'settling' },
+    'every receipt is durably forgotten': { ...DELETED, deletedReceipts: { P: 'sent' } },
+    'the epoch is durably unlisted': { ...DELETED, epoch: 'listed' },
+  },
+}
+
+const LOOKING: witness.WitnessState = { ...witness.UNREAD, receipt: 'durable' }
+const WITHOUT: witness.WitnessState = { ...LOOKING, register: 'has no row' }
+
+export const WITNESS_READY: Readonly<Record<WitnessMessage, witness.WitnessState>> = {
+  'read-receipt': witness.UNREAD,
+  'ask-register': LOOKING,
+  'ask-receipt-again': WITHOUT,
+  'alarm-lost-decision': { ...WITHOUT, receiptAgain: 'there' },
+}
+
+export const WITNESS_WITNESSES: Witnesses<WitnessMessage, witness.WitnessState> = {
+  'read-receipt': {},
+  'ask-register': { 'the receipt is durable': { ...witness.UNREAD, receipt: 'not there' } },
+  'ask-receipt-again': { 'the register has no row': { ...LOOKING, register: 'has it' } },
+  'alarm-lost-decision': {
+    'the receipt is still there': { ...WITHOUT, receiptAgain: 'not there' },
   },
 }
 

@@ -1,5 +1,6 @@
 /**
- * The model's world: two databases, an owner with a connection to each, and everybody who asks.
+ * The model's world: two databases, an owner with a connection to each, everybody who asks, and
+ * everybody who cleans.
  *
  * Owns: what a world consists of, how it begins, and its key.
  * Promises: a world is never changed, only followed by another one; its key has everything that
@@ -8,9 +9,11 @@
 import { twoPhase } from '../../src/protocol/index.ts'
 import type { Bounds } from './bounds.ts'
 import type { BranchWord, Order, Site } from './database.ts'
-import { isDurablyCommitted } from './database.ts'
+import { beginCommit, isDurablyCommitted } from './database.ts'
+import type { EpochWord } from './epochs.ts'
+import type { Change } from './forgetting.ts'
 import { PLAN } from './rules.ts'
-import type { Machines, OwnerNode, RecoveryNode } from './rules.ts'
+import type { ForgettingNode, Machines, OwnerNode, RecoveryNode, WitnessNode } from './rules.ts'
 
 export const SITES = ['D', 'P'] as const
 
@@ -42,11 +45,21 @@ export interface Session {
 /** What somebody does on a connection of his own. */
 export type Doing =
   | 'idle'
-  | `${Site}:${'sent' | 'holding' | 'reading'}`
+  /** *Ask*. `knowing` and `doubting`: it has read the memory first, as it never should. */
+  | `${Site}:${'sent' | 'knowing' | 'doubting' | 'holding' | 'reading'}`
+  /** A plain reading of the row; what was seen is not known to be durable yet. */
+  | `${Site}:read`
+  | Saw
+  | Change
+  | `${Change}+`
   | 'commit'
   | 'commit+'
   | 'rollback'
   | 'rollback+'
+
+export type Saw = `D:saw ${'commit' | 'settled'} ${'listed' | 'unlisted'}` | 'P:saw commit'
+
+export type Cleaner = 'cleaner 1' | 'cleaner 2'
 
 /** In this order in every world. */
 export const CLIENTS = [
@@ -56,6 +69,11 @@ export const CLIENTS = [
   'the caller',
   'recoverer 1',
   'recoverer 2',
+  'cleaner 1',
+  'cleaner 1’s other connection',
+  'cleaner 2',
+  'cleaner 2’s other connection',
+  'the witness',
 ] as const
 export type ClientName = (typeof CLIENTS)[number]
 
@@ -73,44 +91,82 @@ export type Owner =
 
 export interface World {
   readonly order: Order
+  readonly failover: Bounds['failover']
   readonly branches: Readonly<Record<Site, BranchWord>>
   readonly sessions: Readonly<Record<Site, Session>>
-  readonly epoch: 'listed' | 'unlisted'
+  readonly epoch: EpochWord
+  /** The decider's server: the one that opened the epoch, or the one that it failed over to. */
+  readonly server: 'first' | 'second'
   readonly owner: Owner
   readonly clients: Readonly<Record<ClientName, Client>>
+  readonly cleaners: Readonly<Record<Cleaner, ForgettingNode | 'none'>>
+  readonly witness: WitnessNode | 'none'
   /** How many of the bounded events may still come. */
   readonly left: Left
   /** What was true once, for the promises. No party reads it. */
   readonly past: Past
 }
 
-export type Left = Pick<Bounds, 'breaks' | 'restarts' | 'refusals' | 'setbacks' | 'losses'>
+export const LIMITED = [
+  'breaks',
+  'restarts',
+  'refusals',
+  'setbacks',
+  'losses',
+  'unlistings',
+  'failovers',
+] as const
+export type Left = Readonly<Record<(typeof LIMITED)[number], number>>
 
 export interface Past {
-  /** The decider was set back after its COMMIT was durable. */
-  readonly decidedThenSetBack: 'no' | 'yes'
+  /** The decider was set back after its COMMIT was durable: to before it, to before it was settled. */
+  readonly decisionSetBack: 'no' | 'lost' | 'older' | 'both'
+  /** The voter was set back after it had applied, or forgotten, its part. */
+  readonly voterSetBack: 'no' | 'yes'
+  /** The decider failed over with the transaction's work in it. */
+  readonly failedOver: 'no' | 'yes'
   /** Conclusive answers that anybody drew from the register. */
   readonly concluded: 'nothing' | 'commit' | 'abort' | 'both'
+  /** A lost vote was told. */
   readonly alarm: 'no' | 'yes'
+  /** A lost decision was told. */
+  readonly report: 'no' | 'yes'
   /** COMMIT ran in the decider without the claim in it. */
   readonly unclaimed: 'no' | 'yes'
 }
 
+const NOTHING_HAPPENED: Past = {
+  decisionSetBack: 'no',
+  voterSetBack: 'no',
+  failedOver: 'no',
+  concluded: 'nothing',
+  alarm: 'no',
+  report: 'no',
+  unclaimed: 'no',
+}
+
 const IDLE: Client = { doing: 'idle', rounds: 0, machine: 'none' }
 const CONNECTED: Session = { link: 'up', requests: [], replies: [] }
+const CLOSED: Session = { link: 'closed', requests: [], replies: [] }
 
-/** The user's work is done in both branches; `start` has not reached the owner's machine yet. */
+/**
+ * `working`: the user's work is done in both branches; `start` has not reached the owner's machine
+ * yet. `decided`: COMMIT was executed, and the owner has crashed.
+ */
 export function initialWorld(bounds: Bounds, machines: Machines): World {
-  const recoverer = (number: number): Client => ({
+  const upTo = (number: number, count: number, rounds: number): Client => ({
     ...IDLE,
-    rounds: number <= bounds.recoverers ? bounds.rounds : 0,
+    rounds: number <= count ? rounds : 0,
   })
-  const { breaks, restarts, refusals, setbacks, losses } = bounds
-  return {
-    order: bounds.order,
+  const { order, failover, breaks, restarts, refusals, setbacks, losses } = bounds
+  const { unlistings, failovers } = bounds
+  const world: World = {
+    order,
+    failover,
     branches: { D: 'open', P: 'open' },
     sessions: { D: CONNECTED, P: CONNECTED },
-    epoch: 'listed',
+    epoch: bounds.order === 'visible-first' ? 'appearing' : 'listed',
+    server: 'first',
     owner: {
       status: 'runs',
       machine: machines.owner.node(twoPhase.begin(PLAN, bounds.resolveWhen)),
@@ -120,21 +176,38 @@ export function initialWorld(bounds: Bounds, machines: Machines): World {
       'the owner’s other connection': IDLE,
       'the owner’s recovery': IDLE,
       'the caller': { ...IDLE, rounds: bounds.outcomes },
-      'recoverer 1': recoverer(1),
-      'recoverer 2': recoverer(2),
+      'recoverer 1': upTo(1, bounds.recoverers, bounds.rounds),
+      'recoverer 2': upTo(2, bounds.recoverers, bounds.rounds),
+      'cleaner 1': upTo(1, bounds.cleaners, bounds.cleanings),
+      'cleaner 1’s other connection': IDLE,
+      'cleaner 2': upTo(2, bounds.cleaners, bounds.cleanings),
+      'cleaner 2’s other connection': IDLE,
+      'the witness': upTo(1, bounds.witnesses, 1),
     },
-    left: { breaks, restarts, refusals, setbacks, losses },
-    past: { decidedThenSetBack: 'no', concluded: 'nothing', alarm: 'no', unclaimed: 'no' },
+    cleaners: { 'cleaner 1': 'none', 'cleaner 2': 'none' },
+    witness: 'none',
+    left: { breaks, restarts, refusals, setbacks, losses, unlistings, failovers },
+    past: NOTHING_HAPPENED,
+  }
+  if (bounds.begins === 'working') return world
+  return {
+    ...world,
+    branches: { D: beginCommit(order), P: 'prepared' },
+    sessions: { D: CLOSED, P: CLOSED },
+    epoch: 'listed',
+    owner: { status: 'crashed', told: 'nothing' },
   }
 }
 
 export function keyOf(world: World): string {
   const { branches, sessions, owner, clients, left, past } = world
   const [one, two] = [clientKey(clients['recoverer 1']), clientKey(clients['recoverer 2'])] as const
+  const [first, second] = [cleanerKey(world, 'cleaner 1'), cleanerKey(world, 'cleaner 2')] as const
   return [
     branches.D,
     branches.P,
     world.epoch,
+    world.server,
     sessionKey(sessions.D),
     sessionKey(sessions.P),
     owner.status === 'runs' ? owner.machine.id : owner.told,
@@ -142,11 +215,25 @@ export function keyOf(world: World): string {
     clientKey(clients['the owner’s other connection']),
     clientKey(clients['the owner’s recovery']),
     clientKey(clients['the caller']),
-    // The two recoverers are alike: who of them is where makes no difference.
+    // The two recoverers are alike: who of them is where makes no difference. So are the cleaners.
     one < two ? `${one} ${two}` : `${two} ${one}`,
+    first < second ? `${first} ${second}` : `${second} ${first}`,
+    clientKey(clients['the witness']),
+    world.witness === 'none' ? '' : world.witness.id,
     `${left.breaks}${left.restarts}${left.refusals}${left.setbacks}${left.losses}`,
-    `${past.decidedThenSetBack}${past.concluded}${past.alarm}${past.unclaimed}`,
+    `${left.unlistings}${left.failovers}`,
+    `${past.decisionSetBack}${past.voterSetBack}${past.failedOver}${past.concluded}`,
+    `${past.alarm}${past.report}${past.unclaimed}`,
   ].join()
+}
+
+/** Its two connections are alike as well. */
+function cleanerKey({ clients, cleaners }: World, name: Cleaner): string {
+  const { doing, rounds } = clients[name]
+  const other = clients[`${name}’s other connection`].doing
+  const machine = cleaners[name]
+  const doings = doing < other ? `${doing}&${other}` : `${other}&${doing}`
+  return `${doings}/${rounds}/${machine === 'none' ? '' : machine.id}`
 }
 
 function sessionKey({ link, requests, replies }: Session): string {
@@ -159,7 +246,7 @@ function clientKey({ doing, rounds, machine }: Client): string {
 
 /** Whether COMMIT was ever durable in the decider. */
 export function isDecided(world: World): boolean {
-  return world.past.decidedThenSetBack === 'yes' || isDurablyCommitted(world.branches.D)
+  return world.past.decisionSetBack !== 'no' || isDurablyCommitted(world.branches.D)
 }
 
 export function toldOf(owner: Owner): twoPhase.TwoPhaseState['told'] {
@@ -169,6 +256,10 @@ export function toldOf(owner: Owner): twoPhase.TwoPhaseState['told'] {
 export function withBranch(world: World, site: Site, branch: BranchWord): World {
   if (world.branches[site] === branch) return world
   return { ...world, branches: { ...world.branches, [site]: branch } }
+}
+
+export function withEpoch(world: World, epoch: EpochWord): World {
+  return world.epoch === epoch ? world : { ...world, epoch }
 }
 
 export function withSession(world: World, site: Site, session: Session): World {
@@ -188,4 +279,12 @@ export function withPast(world: World, change: Partial<Past>): World {
 export function spend(world: World, what: keyof Left): World | undefined {
   if (world.left[what] === 0) return undefined
   return { ...world, left: { ...world.left, [what]: world.left[what] - 1 } }
+}
+
+/** Somebody drew a conclusion from the register. */
+export function concluded(world: World, conclusion: 'commit' | 'abort'): World {
+  const { concluded: before } = world.past
+  const after: Past['concluded'] =
+    before === 'nothing' || before === conclusion ? conclusion : 'both'
+  return before === after ? world : withPast(world, { concluded: after })
 }

@@ -64,6 +64,20 @@ const epochsOf = async ({ orders }: Shop): Promise<number> =>
   (await orders.sql('select id from assent.epoch')).length
 
 describe('a transaction that is over', () => {
+  test('is deleted with a write beside it, which vouches also for what somebody else deleted', async () => {
+    const shop = await openShop()
+    await writeBoth(shop)
+    const { memory } = openParticipant(shop, 'stock')
+    const written = async (): Promise<string> =>
+      String((await shop.stock.sql('select reads::text from assent.database'))[0]?.['reads'])
+    const before = await written()
+    await memory.forgetReceipts('orders', ['deleted-long-ago'])
+    const between = await written()
+    expect(between).not.toBe(before)
+    await memory.forgetDecisions(['deleted-long-ago'])
+    expect(await written()).not.toBe(between)
+  })
+
   test('is forgotten in both databases once its epoch was superseded for the retention', async () => {
     const shop = await openShop()
     for (let count = 0; count < 3; count += 1) await writeBoth(shop)

@@ -131,24 +131,29 @@ WHERE txid = ANY ($1::text[]) AND decision IN ('commit', 'settled') RETURNING tx
   }
 
   async forgetReceipts(register: string, txids: readonly string[]): Promise<void> {
-    await this.#commit([
-      {
-        text: `DELETE FROM ${this.#names.mark} WHERE txid = ANY ($1::text[])
+    await this.#delete({
+      text: `DELETE FROM ${this.#names.mark} WHERE txid = ANY ($1::text[])
   AND app = $2::text AND register = $3::text`,
-        values: [arrayOf(txids), this.#app, register],
-      },
-    ])
+      values: [arrayOf(txids), this.#app, register],
+    })
   }
 
   async forgetDecisions(txids: readonly string[]): Promise<void> {
-    await this.#commit([
-      {
-        text: `DELETE FROM ${this.#names.mark} AS mark WHERE mark.txid = ANY ($1::text[])
+    await this.#delete({
+      text: `DELETE FROM ${this.#names.mark} AS mark WHERE mark.txid = ANY ($1::text[])
   AND mark.decision = 'settled'
   AND NOT EXISTS (SELECT FROM ${this.#names.epoch} AS epoch WHERE epoch.id = mark.epoch)`,
-        values: [arrayOf(txids)],
-      },
-    ])
+      values: [arrayOf(txids)],
+    })
+  }
+
+  /**
+   * What somebody else has deleted may only be visible, and a transaction that finds nothing to
+   * delete commits without waiting for anything. So it writes as a reading does, and its COMMIT
+   * vouches for what is gone. Behind the DELETE, which may wait: nobody else then waits with it.
+   */
+  async #delete(statement: Statement): Promise<void> {
+    await this.#commit([statement, this.#ownWrite()])
   }
 
   /** A stretch of blocks, and where the next one begins. The table may move under it: no harm. */
@@ -170,8 +175,11 @@ WHERE txid = ANY ($1::text[]) AND decision IN ('commit', 'settled') RETURNING tx
 
   /** Reads durably: with a small write, whose COMMIT comes after what was seen in the log. */
   async #read(...statements: readonly Statement[]): Promise<Answered> {
-    const ownWrite = { text: `UPDATE ${this.#names.database} SET reads = reads + 1` }
-    return without(1, await this.#commit([ownWrite, ...statements]))
+    return without(1, await this.#commit([this.#ownWrite(), ...statements]))
+  }
+
+  #ownWrite(): Statement {
+    return { text: `UPDATE ${this.#names.database} SET reads = reads + 1` }
   }
 
   async #commit(statements: readonly Statement[]): Promise<Answered> {
