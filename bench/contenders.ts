@@ -98,13 +98,17 @@ export const CONTENDERS: Readonly<Record<ContenderName, Contender>> = {
 }
 
 export function openPools(urls: Urls): Pools {
-  const pool = (connectionString: string): pg.Pool =>
-    new pg.Pool({
+  const pool = (connectionString: string): pg.Pool => {
+    const made = new pg.Pool({
       connectionString,
       max: POOL_SIZE,
       application_name: POOL_APPLICATION,
       idleTimeoutMillis: 0,
     })
+    // That an idle connection broke is no event: its next use is.
+    made.on('error', () => undefined)
+    return made
+  }
   return { orders: pool(urls.orders), stock: pool(urls.stock) }
 }
 

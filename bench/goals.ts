@@ -116,6 +116,6 @@ function describe({ kind, goal, floor }: Limit): string {
   return `${sign} ${goal}${floor === undefined ? '' : ` (floor ${floor})`}`
 }
 
-export function describeSpread({ median, least, most }: Spread): string {
-  return `${median.toFixed(2)} (${least.toFixed(2)}–${most.toFixed(2)})`
+export function describeSpread({ median, lowerQuartile, upperQuartile }: Spread): string {
+  return `${median.toFixed(2)} (${lowerQuartile.toFixed(2)}–${upperQuartile.toFixed(2)})`
 }

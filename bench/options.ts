@@ -24,8 +24,8 @@ export type Reading =
 
 export const HELP = `Usage: npm run bench -- [options]
 
-Measures Assent against the same work written by hand, side by side, on two PostgreSQL servers that it
-starts itself. Takes about nine minutes.
+Measures Assent against the same work written by hand, side by side, on two PostgreSQL servers that
+it starts itself. Takes about nine minutes.
 
   --quick           one minute, for a first look: its figures are rough
   --only A,B        only these contenders, of
@@ -33,8 +33,8 @@ starts itself. Takes about nine minutes.
                     ${CONTENDER_NAMES.slice(4).join(', ')}
   --at-once N,N     how many transactions run at the same time, 1 to 64 (default 1,16)
   --round-trip N,N  milliseconds added to each round trip, 0 to 100 (default 0,1,10)
-  --rounds N        how often each contender has its turn, 1 to 100 (default 9 where nothing is added
-                    to a round trip, 3 elsewhere)
+  --rounds N        how often each contender has its turn, 1 to 100 (default 25 where nothing is
+                    added to a round trip, 7 elsewhere)
   --url NAME=URL    a server to use for "orders" or "stock" instead of one of our own; give both. A
                     database of the bench's own is created there and dropped at the end
   --json FILE       writes everything that was measured to this file too
@@ -42,8 +42,8 @@ starts itself. Takes about nine minutes.
                     some seconds, 16 at once, and writes a CPU profile of this process
   --help            prints this
 
-Exit code: 0 measured, whatever the figures · 1 a contender's result was wrong, or the bench failed ·
-2 wrong arguments · 130 interrupted.
+Exit code: 0 measured, whatever the figures · 1 a contender's result was wrong, or the bench
+failed · 2 wrong arguments · 130 interrupted.
 `
 
 const FLAGS = ['--quick', '--profile'] as const

@@ -7,12 +7,14 @@ import { writeFileSync } from 'node:fs'
 import { Session } from 'node:inspector/promises'
 import type { Profiler } from 'node:inspector'
 import path from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { CONTENDERS, closePools, openPools } from './contenders.ts'
 import type { ContenderName } from './contenders.ts'
 import { race } from './rounds.ts'
 import type { Stage } from './stage.ts'
 import type { Ledger } from './workload.ts'
 
+const ROOT = path.resolve(import.meta.dirname, '..')
 const AT_ONCE = 16
 const SAMPLE_MICROS = 200
 const SHOWN = 25
@@ -67,7 +69,8 @@ function summarize(taken: Profiler.Profile, transactions: number): readonly stri
     add(places, place === '' ? 'the engine, garbage collection and system calls' : place, micros)
   })
   return [
-    'Processor time of this process in µs a transaction, idle time left out',
+    'Time of this thread in µs a transaction, idle time left out. A write to a server on the same',
+    'machine often has to let that server run first, which is in its time.',
     ...largest(places, places.size),
     '',
     ...largest(functions, SHOWN),
@@ -78,8 +81,8 @@ function placeOf(url: string): string {
   const module = /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url)?.[1]
   if (module !== undefined) return module
   if (url.startsWith('node:')) return 'node'
-  const ours = /\/(src\/[a-z-]+(?:\/pg)?|bench)\//.exec(url)?.[1]
-  return ours ?? ''
+  if (!url.startsWith('file:')) return ''
+  return path.dirname(path.relative(ROOT, fileURLToPath(url)))
 }
 
 function add(sums: Map<string, number>, key: string, value: number): void {

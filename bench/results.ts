@@ -7,7 +7,7 @@ import type { ContenderName } from './contenders.ts'
 import type { Counts } from './counters.ts'
 import type { Environment } from './environment.ts'
 import type { Idle } from './idle.ts'
-import type { Sample, SettingResult } from './rounds.ts'
+import type { SettingResult } from './rounds.ts'
 import { median, spread } from './statistics.ts'
 import type { Spread } from './statistics.ts'
 
@@ -18,7 +18,7 @@ export interface Results {
   readonly idle: Idle | undefined
 }
 
-export type Figure = 'throughput' | 'p50Ms' | 'p99Ms' | 'cpuMicros'
+export type Figure = 'throughput' | 'p50Ms' | 'p99Ms' | 'clientMicros' | 'serverMicros'
 
 /** A contender's middle round; undefined if it was not measured. */
 export function middle(
@@ -26,8 +26,10 @@ export function middle(
   name: ContenderName,
   figure: Figure,
 ): number | undefined {
-  const samples = results.map((round) => round[name]).filter((sample) => sample !== undefined)
-  return samples.length === 0 ? undefined : median(samples.map((sample) => sample[figure]))
+  const values = results
+    .map((round) => round[name]?.[figure])
+    .filter((value) => value !== undefined)
+  return values.length === 0 ? undefined : median(values)
 }
 
 /** A contender's figure over its base's, round by round: both ran moments apart. */
@@ -38,8 +40,8 @@ export function ratio(
   base: ContenderName = CONTENDERS[name].base,
 ): Spread | undefined {
   const ratios = results.flatMap((round) => {
-    const [own, other]: (Sample | undefined)[] = [round[name], round[base]]
-    return own === undefined || other === undefined ? [] : [own[figure] / other[figure]]
+    const [own, other] = [round[name]?.[figure], round[base]?.[figure]]
+    return own === undefined || other === undefined ? [] : [own / other]
   })
   return ratios.length === 0 ? undefined : spread(ratios)
 }

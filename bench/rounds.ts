@@ -5,11 +5,13 @@
  * Promises: in a turn only its contender runs, after a warm-up that isn't measured; afterwards the
  * databases are held to what was answered. Ratios are taken within a round, side by side.
  */
+import type { PostgresServer } from '../harness/postgres-server.ts'
 import { CONTENDERS, closePools, openPools } from './contenders.ts'
 import type { ContenderName, Runner } from './contenders.ts'
 import type { Link } from './link.ts'
 import type { Pools } from './rivals/with-client.ts'
 import { quantile, shuffled } from './statistics.ts'
+import { cpuBetween, readServerCpu } from './server-cpu.ts'
 import type { Ledger } from './workload.ts'
 
 /** One turn of one contender. */
@@ -20,10 +22,21 @@ export interface Sample {
   readonly p50Ms: number
   readonly p99Ms: number
   /** Processor time of this process for each transaction, of all its threads. */
-  readonly cpuMicros: number
+  readonly clientMicros: number
+  /** The same of both servers; undefined where it can't be read. */
+  readonly serverMicros: number | undefined
 }
 
 export type Round = Readonly<Partial<Record<ContenderName, Sample>>>
+
+/** What watches over every turn. */
+export interface Umpire {
+  readonly ledger: Ledger
+  /** Whose processor time is read: ours. */
+  readonly servers: readonly PostgresServer[]
+  /** Aborted when the bench is interrupted. */
+  readonly signal: AbortSignal
+}
 
 export interface Setting {
   readonly addedMs: number
@@ -44,16 +57,15 @@ export async function measure(
   setting: Setting,
   names: readonly ContenderName[],
   link: Link,
-  ledger: Ledger,
-  signal: AbortSignal,
+  umpire: Umpire,
 ): Promise<SettingResult> {
   const lanes = new Map(names.map((name) => [name, openPools(link.urls)] as const))
   try {
     const results: Round[] = []
     // A short round that doesn't count: it opens connections and warms the code.
-    await takeTurns(lanes, { ...setting, turnMs: setting.turnMs * WARM_UP_SHARE }, ledger, signal)
+    await takeTurns(lanes, { ...setting, turnMs: setting.turnMs * WARM_UP_SHARE }, umpire)
     while (results.length < setting.rounds) {
-      results.push(await takeTurns(lanes, setting, ledger, signal))
+      results.push(await takeTurns(lanes, setting, umpire))
     }
     return { ...setting, roundTripMs: link.roundTripMs, results }
   } finally {
@@ -64,13 +76,12 @@ export async function measure(
 async function takeTurns(
   lanes: ReadonlyMap<ContenderName, Pools>,
   setting: Setting,
-  ledger: Ledger,
-  signal: AbortSignal,
+  umpire: Umpire,
 ): Promise<Round> {
   const samples: Partial<Record<ContenderName, Sample>> = {}
   for (const [name, pools] of shuffled([...lanes])) {
-    signal.throwIfAborted()
-    samples[name] = await takeTurn(name, pools, setting, ledger)
+    umpire.signal.throwIfAborted()
+    samples[name] = await takeTurn(name, pools, setting, umpire)
   }
   return samples
 }
@@ -79,13 +90,13 @@ async function takeTurn(
   name: ContenderName,
   pools: Pools,
   { atOnce, turnMs }: Setting,
-  ledger: Ledger,
+  { ledger, servers }: Umpire,
 ): Promise<Sample> {
   const { open, writes } = CONTENDERS[name]
   const runner = open(pools)
   try {
     ledger.add(writes, (await race(runner, atOnce, turnMs * WARM_UP_SHARE)).transactions)
-    const sample = await race(runner, atOnce, turnMs)
+    const sample = await race(runner, atOnce, turnMs, servers)
     ledger.add(writes, sample.transactions)
     await ledger.verify(name)
     return sample
@@ -95,8 +106,14 @@ async function takeTurn(
 }
 
 /** Keeps `atOnce` transactions under way for `durationMs`, and waits for the last answers. */
-export async function race(runner: Runner, atOnce: number, durationMs: number): Promise<Sample> {
+export async function race(
+  runner: Runner,
+  atOnce: number,
+  durationMs: number,
+  servers: readonly PostgresServer[] = [],
+): Promise<Sample> {
   const latencies: number[] = []
+  const serversBefore = readServerCpu(servers)
   const before = process.cpuUsage()
   const begun = performance.now()
   const repeat = async (): Promise<void> => {
@@ -110,11 +127,13 @@ export async function race(runner: Runner, atOnce: number, durationMs: number): 
   await Promise.all(Array.from({ length: atOnce }, repeat))
   const seconds = (performance.now() - begun) / 1_000
   const { user, system } = process.cpuUsage(before)
+  const ofServers = cpuBetween(serversBefore, readServerCpu(servers))
   return {
     transactions: latencies.length,
     throughput: latencies.length / seconds,
     p50Ms: quantile(latencies, 0.5),
     p99Ms: quantile(latencies, 0.99),
-    cpuMicros: (user + system) / latencies.length,
+    clientMicros: (user + system) / latencies.length,
+    serverMicros: ofServers === undefined ? undefined : ofServers / latencies.length,
   }
 }

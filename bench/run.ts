@@ -25,16 +25,17 @@ import { Ledger } from './workload.ts'
 
 const PACES = {
   full: {
-    turnMs: 1_800,
-    rounds: { near: 9, far: 3 },
-    counted: 200,
+    // Short turns and many rounds: contenders that are compared run close together in time.
+    turnMs: 600,
+    rounds: { near: 25, far: 7 },
+    counted: 300,
     idle: { warmUpMs: 5_000, windowMs: 25_000 },
     profileMs: 10_000,
   },
   quick: {
-    turnMs: 300,
+    turnMs: 250,
     rounds: { near: 3, far: 1 },
-    counted: 50,
+    counted: 100,
     idle: { warmUpMs: 1_000, windowMs: 4_000 },
     profileMs: 2_000,
   },
@@ -115,13 +116,14 @@ async function* measureAll(
   signal: AbortSignal,
 ): AsyncGenerator<SettingResult> {
   const { turnMs, rounds } = PACES[options.pace]
+  const umpire = { ledger, signal, servers: stage.servers }
   for (const addedMs of options.addedMs) {
     const link = await openLink(stage.urls, addedMs)
     try {
       for (const atOnce of options.atOnce) {
         const usual = addedMs === 0 ? rounds.near : rounds.far
         const setting = { addedMs, atOnce, turnMs, rounds: options.rounds ?? usual }
-        yield await measure(setting, options.contenders, link, ledger, signal)
+        yield await measure(setting, options.contenders, link, umpire)
       }
     } finally {
       await link.close()

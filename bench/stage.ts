@@ -54,7 +54,11 @@ export class Stage {
       orders: withDatabase(serverUrls.orders, `${this.#database}_orders`),
       stock: withDatabase(serverUrls.stock, `${this.#database}_stock`),
     }
-    const pool = (connectionString: string): pg.Pool => new pg.Pool({ connectionString, max: 1 })
+    const pool = (connectionString: string): pg.Pool => {
+      const made = new pg.Pool({ connectionString, max: 1 })
+      made.on('error', () => undefined)
+      return made
+    }
     this.control = { orders: pool(this.urls.orders), stock: pool(this.urls.stock) }
   }
 

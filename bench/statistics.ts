@@ -3,11 +3,11 @@
  * Never: an average. One stall would move it.
  */
 
-/** The middle, and how far the rounds lie apart. */
+/** The middle, and between what half of the rounds lie. */
 export interface Spread {
   readonly median: number
-  readonly least: number
-  readonly most: number
+  readonly lowerQuartile: number
+  readonly upperQuartile: number
 }
 
 /** The value below which the share `at` (0 to 1) of all values lies; NaN of nothing. */
@@ -26,7 +26,11 @@ export function median(values: readonly number[]): number {
 }
 
 export function spread(values: readonly number[]): Spread {
-  return { median: median(values), least: Math.min(...values), most: Math.max(...values) }
+  return {
+    median: median(values),
+    lowerQuartile: quantile(values, 0.25),
+    upperQuartile: quantile(values, 0.75),
+  }
 }
 
 /** A copy in random order. */

@@ -51,11 +51,12 @@ export function printSetting(setting: SettingResult): readonly string[] {
       fixed(middle(setting, name, 'p50Ms'), 2),
       ratioOf('p50Ms'),
       fixed(middle(setting, name, 'p99Ms'), 2),
-      fixed(middle(setting, name, 'cpuMicros'), 0),
+      fixed(middle(setting, name, 'clientMicros'), 0),
+      fixed(middle(setting, name, 'serverMicros'), 0),
     ]
   })
-  const header = ['', 'tx/s', 'ratio', 'p50 ms', 'ratio', 'p99 ms', 'client µs']
-  return [title, ...layOut(header, rows, ['left', ...numbers(6)])]
+  const header = ['', 'tx/s', 'ratio', 'p50 ms', 'ratio', 'p99 ms', 'client µs', 'server µs']
+  return [title, ...layOut(header, rows, ['left', ...numbers(7)])]
 }
 
 export function printCounts({ counts }: Results): readonly string[] {

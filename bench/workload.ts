@@ -70,7 +70,7 @@ export class Ledger {
   }
 
   /** @throws Error if a row disagrees with what was answered, or something stays prepared */
-  async verify(who: string): Promise<void> {
+  async verify(who: string, settleMs = SETTLE_MS): Promise<void> {
     const prepared = async (): Promise<boolean> => {
       const text =
         'select count(*)::int as n from pg_prepared_xacts where database = current_database()'
@@ -80,7 +80,7 @@ export class Ledger {
       ])
       return orders + stock === 0
     }
-    await eventually(`nothing to be prepared after ${who}`, prepared, { timeoutMs: SETTLE_MS })
+    await eventually(`nothing to be prepared after ${who}`, prepared, { timeoutMs: settleMs })
     const both = this.#committed['both databases']
     const found = {
       orders: await number(this.#orders, sumOf('account')),
