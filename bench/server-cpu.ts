@@ -21,7 +21,9 @@ export function readServerCpu(servers: readonly PostgresServer[]): CpuReading {
 
 export function cpuBetween(before: CpuReading, after: CpuReading): number | undefined {
   if (before === undefined || after === undefined) return undefined
-  return [...after].reduce((sum, [pid, micros]) => sum + micros - (before.get(pid) ?? 0), 0)
+  // One that ended while it was read has nothing, and so less than before.
+  const spent = [...after].map(([pid, micros]) => Math.max(0, micros - (before.get(pid) ?? 0)))
+  return spent.reduce((sum, micros) => sum + micros, 0)
 }
 
 function microsOf(pid: string): number {

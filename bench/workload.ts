@@ -18,15 +18,13 @@ const ROWS = 10_000
 const SETTLE_MS = 30_000
 
 /** Room on each page, so that an update needs no new index entry. */
-const TABLES = ['account', 'alone'].flatMap((table) => [
-  `create table ${table} (id int primary key, amount bigint not null) with (fillfactor = 50)`,
-  `insert into ${table} select id, 0 from generate_series(1, ${ROWS}) as id`,
-])
-
-export async function createTables(database: pg.Pool): Promise<void> {
-  for (const statement of TABLES) await database.query(statement)
-  await database.query('vacuum (analyze)')
-}
+export const TABLES: readonly string[] = [
+  ...['account', 'alone'].flatMap((table) => [
+    `create table ${table} (id int primary key, amount bigint not null) with (fillfactor = 50)`,
+    `insert into ${table} select id, 0 from generate_series(1, ${ROWS}) as id`,
+  ]),
+  'vacuum (analyze)',
+]
 
 /** Takes one in `orders` and adds it in `stock`. */
 export function transferWork(): Work {
