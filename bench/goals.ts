@@ -94,7 +94,7 @@ function forcedWrites({ counts }: Results): Goal {
 
 function idle({ idle: found }: Results): Goal {
   const server = found?.serverPercent
-  const beside = server === undefined ? '' : `, its server ${server.toFixed(2)} %`
+  const beside = server === undefined ? '' : `, its sessions ${server.toFixed(2)} %`
   return {
     what: 'idle recovery over ten databases, % of a CPU',
     limit: describe(IDLE_PERCENT),

@@ -1,8 +1,9 @@
 /**
  * A process with Assent over many databases, that does nothing.
  *
- * Owns: two lines out: one when the window begins, one with what it cost.
+ * Owns: two lines out: one when the window begins, one with what it cost; it ends when its input does.
  */
+import { once } from 'node:events'
 import pg from 'pg'
 import { createAssent } from 'assent'
 import { pg as participant } from 'assent/pg'
@@ -36,7 +37,9 @@ const reading: IdleReading = {
   wallMs: performance.now() - begun,
   cpuMs: (user + system) / 1_000,
 }
+const looked = once(process.stdin.resume(), 'end')
 process.stdout.write(`${JSON.stringify(reading)}\n`)
+await looked // Our sessions are looked at while they are still there.
 await assent.close()
 await Promise.all(pools.map((pool) => pool.end()))
 

@@ -5,7 +5,8 @@
  */
 import { startChild } from './child-process.ts'
 import type { IdleOrder, IdleReading } from './idle-process.ts'
-import { cpuBetween, readServerCpu } from './server-cpu.ts'
+import { cpuBetween, readCpuOf } from './server-cpu.ts'
+import type { CpuReading } from './server-cpu.ts'
 import type { Stage } from './stage.ts'
 
 export interface Idle {
@@ -13,7 +14,7 @@ export interface Idle {
   readonly seconds: number
   /** Of one processor. */
   readonly clientPercent: number
-  /** The same of the server with those databases; undefined where /proc is missing or it isn't ours. */
+  /** The same of that process' sessions on the server; undefined where it can't be read. */
   readonly serverPercent: number | undefined
 }
 
@@ -29,10 +30,9 @@ export async function measureIdle(
     const child = startChild('./idle-process.ts', order)
     try {
       await child.line()
-      const first = stage.servers.slice(0, 1)
-      const before = readServerCpu(first)
+      const before = await readSessions(stage, urls)
       const reading = JSON.parse(await child.line()) as IdleReading
-      const ofServer = cpuBetween(before, readServerCpu(first))
+      const ofServer = cpuBetween(before, await readSessions(stage, urls))
       return {
         databases: DATABASES,
         seconds: reading.wallMs / 1_000,
@@ -46,4 +46,15 @@ export async function measureIdle(
   } finally {
     await stage.dropDatabases(urls)
   }
+}
+
+/** Its sessions alone: a server that has just been busy has work of its own behind it. */
+async function readSessions(stage: Stage, urls: readonly string[]): Promise<CpuReading> {
+  if (stage.servers.length === 0) return undefined
+  const names = urls.map((url) => new URL(url).pathname.slice(1))
+  const { rows } = await stage.control.orders.query<{ pid: number }>(
+    'select pid from pg_stat_activity where datname = any ($1)',
+    [names],
+  )
+  return readCpuOf(rows.map(({ pid }) => String(pid)))
 }

@@ -16,12 +16,18 @@ export function readServerCpu(servers: readonly PostgresServer[]): CpuReading {
   const pids = readdirSync('/proc')
     .filter((entry) => /^\d+$/.test(entry))
     .filter((pid) => roots.includes(Number(pid)) || roots.includes(parentOf(pid)))
+  return readCpuOf(pids)
+}
+
+/** The same for chosen processes of such a server. */
+export function readCpuOf(pids: readonly string[]): CpuReading {
+  if (!existsSync('/proc/self/schedstat')) return undefined
   return new Map(pids.map((pid) => [pid, microsOf(pid)]))
 }
 
 export function cpuBetween(before: CpuReading, after: CpuReading): number | undefined {
   if (before === undefined || after === undefined) return undefined
-  // One that ended while it was read has nothing, and so less than before.
+  // One that ended meanwhile takes its time with it.
   const spent = [...after].map(([pid, micros]) => Math.max(0, micros - (before.get(pid) ?? 0)))
   return spent.reduce((sum, micros) => sum + micros, 0)
 }
