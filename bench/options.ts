@@ -1,0 +1,146 @@
+/**
+ * Owns: what may stand behind `npm run bench --`, its limits and its help.
+ * Promises: a wrong argument is answered by one line that says what was given and what is expected.
+ */
+import { CONTENDER_NAMES, isContenderName } from './contenders.ts'
+import type { ContenderName } from './contenders.ts'
+
+export interface BenchOptions {
+  readonly contenders: readonly ContenderName[]
+  readonly atOnce: readonly number[]
+  readonly addedMs: readonly number[]
+  /** Undefined: more where nothing is added to a round trip, fewer where something is. */
+  readonly rounds: number | undefined
+  readonly pace: 'full' | 'quick'
+  /** Servers to use instead of two of our own; empty or both. */
+  readonly urls: ReadonlyMap<string, string>
+  readonly json: string | undefined
+}
+
+export type Reading =
+  | { readonly kind: 'measure' | 'profile'; readonly options: BenchOptions }
+  | { readonly kind: 'help' }
+  | { readonly kind: 'wrong'; readonly message: string }
+
+export const HELP = `Usage: npm run bench -- [options]
+
+Measures Assent against the same work written by hand, side by side, on two PostgreSQL servers that
+it starts itself. Takes about nine minutes.
+
+  --quick           one minute, for a first look: its figures are rough
+  --only A,B        only these contenders, of
+                    ${CONTENDER_NAMES.slice(0, 4).join(', ')},
+                    ${CONTENDER_NAMES.slice(4).join(', ')}
+  --at-once N,N     how many transactions run at the same time, 1 to 64 (default 1,16)
+  --round-trip N,N  milliseconds added to each round trip, 0 to 100 (default 0,1,10)
+  --rounds N        how often each contender has its turn, 1 to 100 (default 25 where nothing is
+                    added to a round trip, 7 elsewhere)
+  --url NAME=URL    a server to use for "orders" or "stock" instead of one of our own; give both. A
+                    database of the bench's own is created there and dropped at the end
+  --json FILE       writes everything that was measured to this file too
+  --profile         instead: runs the first contender given with --only (default assent-applied) for
+                    some seconds, 16 at once, and writes a CPU profile of this process
+  --help            prints this
+
+Exit code: 0 measured, whatever the figures · 1 a contender's result was wrong, or the bench
+failed · 2 wrong arguments · 130 interrupted.
+`
+
+const FLAGS = ['--quick', '--profile'] as const
+const VALUED = ['--only', '--at-once', '--round-trip', '--rounds', '--url', '--json'] as const
+type Flag = (typeof FLAGS)[number]
+type Valued = (typeof VALUED)[number]
+
+class WrongArgument extends Error {}
+
+export function readArguments(given: readonly string[]): Reading {
+  const flags = new Set<Flag>()
+  const values = new Map<Valued, string[]>()
+  const waiting = given.flatMap(splitAtEquals)
+  try {
+    for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
+      if (name === '--help' || name === '-h') return { kind: 'help' }
+      if (isOneOf(FLAGS, name)) {
+        flags.add(name)
+        continue
+      }
+      if (!isOneOf(VALUED, name)) {
+        throw wrong(`unknown argument ${JSON.stringify(name)}; --help lists what there is`)
+      }
+      const value = waiting.shift()
+      if (value === undefined || value === '') throw wrong(`${name} needs a value, and got nothing`)
+      values.set(name, [...(values.get(name) ?? []), value])
+    }
+    return { kind: flags.has('--profile') ? 'profile' : 'measure', options: read(flags, values) }
+  } catch (error) {
+    if (error instanceof WrongArgument) return { kind: 'wrong', message: error.message }
+    throw error
+  }
+}
+
+function read(flags: ReadonlySet<Flag>, values: ReadonlyMap<Valued, string[]>): BenchOptions {
+  const last = (name: Valued): string | undefined => values.get(name)?.at(-1)
+  const rounds = last('--rounds')
+  return {
+    contenders: readContenders(last('--only')),
+    atOnce: readNumbers('--at-once', last('--at-once') ?? '1,16', 1, 64),
+    addedMs: readNumbers('--round-trip', last('--round-trip') ?? '0,1,10', 0, 100),
+    rounds: rounds === undefined ? undefined : readNumber('--rounds', rounds, 1, 100),
+    pace: flags.has('--quick') ? 'quick' : 'full',
+    urls: readUrls(values.get('--url') ?? []),
+    json: last('--json'),
+  }
+}
+
+function readContenders(text: string | undefined): readonly ContenderName[] {
+  if (text === undefined) return CONTENDER_NAMES
+  return unique(text).map((name) => {
+    if (isContenderName(name)) return name
+    const known = CONTENDER_NAMES.join(', ')
+    throw wrong(`--only got ${JSON.stringify(name)}; the contenders are ${known}`)
+  })
+}
+
+function readNumbers(name: Valued, text: string, least: number, most: number): readonly number[] {
+  return unique(text).map((each) => readNumber(name, each, least, most))
+}
+
+function readNumber(name: Valued, text: string, least: number, most: number): number {
+  const value = Number(text)
+  if (/^\d{1,4}$/.test(text) && value >= least && value <= most) return value
+  const got = JSON.stringify(text)
+  throw wrong(`${name} needs whole numbers from ${least} to ${most}, and got ${got}`)
+}
+
+function readUrls(given: readonly string[]): ReadonlyMap<string, string> {
+  const urls = new Map<string, string>()
+  for (const each of given) {
+    const at = each.indexOf('=')
+    const [name, url] = [each.slice(0, Math.max(at, 0)), each.slice(at + 1)]
+    if (!['orders', 'stock'].includes(name) || !/^postgres(ql)?:\/\//.test(url)) {
+      // What was given may hold a password: only its name is said.
+      throw wrong(`--url needs orders=postgresql://… or stock=postgresql://…, and got "${name}=…"`)
+    }
+    urls.set(name, url)
+  }
+  if (urls.size === 1) throw wrong('--url needs both, orders=… and stock=…, and got one')
+  return urls
+}
+
+function unique(text: string): readonly string[] {
+  return [...new Set(text.split(',').map((each) => each.trim()))]
+}
+
+/** `--name=value`, but not the `=` inside a value. */
+function splitAtEquals(argument: string): readonly string[] {
+  const match = /^(--[a-z-]+)=([\s\S]*)$/.exec(argument)
+  return match === null ? [argument] : [match[1] ?? '', match[2] ?? '']
+}
+
+function isOneOf<T extends string>(names: readonly T[], name: string): name is T {
+  return (names as readonly string[]).includes(name)
+}
+
+function wrong(message: string): WrongArgument {
+  return new WrongArgument(message)
+}

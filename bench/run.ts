@@ -1,0 +1,142 @@
+/**
+ * `npm run bench` itself: everything that is measured, in its order.
+ *
+ * Owns: how long each part takes, and what is printed when.
+ * Promises: servers and processes that it started are gone when it ends, however it ends.
+ */
+import { writeFileSync } from 'node:fs'
+import { CONTENDERS } from './contenders.ts'
+import type { ContenderName } from './contenders.ts'
+import { count } from './counters.ts'
+import type { Counts } from './counters.ts'
+import { lookAround } from './environment.ts'
+import { judge } from './goals.ts'
+import { measureIdle } from './idle.ts'
+import type { Idle } from './idle.ts'
+import { openLink } from './link.ts'
+import type { BenchOptions } from './options.ts'
+import { profile } from './profile.ts'
+import type { Results } from './results.ts'
+import { measure } from './rounds.ts'
+import type { SettingResult } from './rounds.ts'
+import { Stage } from './stage.ts'
+import { printCounts, printEnvironment, printGoals, printSetting } from './table.ts'
+import { Ledger } from './workload.ts'
+
+const PACES = {
+  full: {
+    // Short turns and many rounds: contenders that are compared run close together in time.
+    turnMs: 600,
+    rounds: { near: 25, far: 7 },
+    counted: 300,
+    idle: { warmUpMs: 5_000, windowMs: 25_000 },
+    profileMs: 10_000,
+  },
+  quick: {
+    turnMs: 250,
+    rounds: { near: 3, far: 1 },
+    counted: 100,
+    idle: { warmUpMs: 1_000, windowMs: 4_000 },
+    profileMs: 2_000,
+  },
+} as const
+
+export type Print = (line?: string) => void
+
+export async function run(options: BenchOptions, signal: AbortSignal, print: Print): Promise<void> {
+  const pace = PACES[options.pace]
+  const stage = await Stage.open(options.urls)
+  try {
+    const environment = await lookAround(stage)
+    const say = (lines: readonly string[]): void => {
+      for (const line of lines) print(line)
+      print()
+    }
+    say(printEnvironment(environment))
+    const ledger = new Ledger(stage.control.orders, stage.control.stock)
+    const counts = await countAll(options, pace.counted, stage, ledger, signal)
+    say(printCounts({ environment, counts, settings: [], idle: undefined }))
+    const settings: SettingResult[] = []
+    for await (const result of measureAll(options, stage, ledger, signal)) {
+      settings.push(result)
+      say(printSetting(result))
+    }
+    const idle = await idleOf(options, stage, pace.idle)
+    const results: Results = { environment, counts, settings, idle }
+    say(printGoals(results))
+    const isComplete = options.pace === 'full' ? '' : ' --quick: the figures are rough.'
+    print(`After every turn both databases agreed with what was answered.${isComplete}`)
+    if (options.json !== undefined) {
+      const everything = { ...results, goals: judge(results) }
+      writeFileSync(options.json, `${JSON.stringify(everything, undefined, 2)}\n`)
+      print(`Everything that was measured is in ${options.json}`)
+    }
+  } finally {
+    await stage.close()
+  }
+}
+
+export async function runProfile(options: BenchOptions, print: Print): Promise<void> {
+  const [first] = options.contenders
+  const isChosen = options.contenders.length < Object.keys(CONTENDERS).length
+  const name = isChosen && first !== undefined ? first : 'assent-applied'
+  const stage = await Stage.open(options.urls)
+  try {
+    for (const line of printEnvironment(await lookAround(stage))) print(line)
+    const ledger = new Ledger(stage.control.orders, stage.control.stock)
+    const taken = await profile(name, PACES[options.pace].profileMs, stage, ledger)
+    print(`\n${CONTENDERS[name].title}, 16 at once`)
+    for (const line of taken.summary) print(line)
+    print(`\nThe profile is in ${taken.file}`)
+  } finally {
+    await stage.close()
+  }
+}
+
+async function countAll(
+  options: BenchOptions,
+  transactions: number,
+  stage: Stage,
+  ledger: Ledger,
+  signal: AbortSignal,
+): Promise<Results['counts']> {
+  const counts: Partial<Record<ContenderName, Counts>> = {}
+  for (const name of options.contenders) {
+    signal.throwIfAborted()
+    counts[name] = await count(name, transactions, stage, ledger)
+  }
+  return counts
+}
+
+/** What is near comes first: the machine's load was looked at moments before. */
+async function* measureAll(
+  options: BenchOptions,
+  stage: Stage,
+  ledger: Ledger,
+  signal: AbortSignal,
+): AsyncGenerator<SettingResult> {
+  const { turnMs, rounds } = PACES[options.pace]
+  const umpire = { ledger, signal, servers: stage.servers }
+  for (const addedMs of options.addedMs) {
+    const link = await openLink(stage.urls, addedMs)
+    try {
+      for (const atOnce of options.atOnce) {
+        const usual = addedMs === 0 ? rounds.near : rounds.far
+        const setting = { addedMs, atOnce, turnMs, rounds: options.rounds ?? usual }
+        yield await measure(setting, options.contenders, link, umpire)
+      }
+    } finally {
+      await link.close()
+    }
+  }
+}
+
+/** Only Assent has something to do while idle. */
+async function idleOf(
+  options: BenchOptions,
+  stage: Stage,
+  times: { readonly warmUpMs: number; readonly windowMs: number },
+): Promise<Idle | undefined> {
+  if (!options.contenders.some((name) => name.startsWith('assent-'))) return undefined
+  return measureIdle(stage, times)
+}
