@@ -82,13 +82,9 @@ export function interpret<State, Event, Effect>(
   }
   const onOver = async (): Promise<void> => {
     if (machine.isCommitOut(state)) {
-      const answered = Promise.withResolvers<undefined>()
-      onCommitAnswered = () => {
-        answered.resolve(undefined)
-      }
-      const cancel = world.timer(LIMITS.commitAnswerMs, onCommitAnswered, 'awaited')
-      await answered.promise
-      cancel()
+      await moment(world, LIMITS.commitAnswerMs, (answered) => {
+        onCommitAnswered = answered
+      })
     }
     dispatch({ type: 'over', cause: machine.over.reason })
     machine.onOver()
@@ -105,6 +101,18 @@ export function interpret<State, Event, Effect>(
     dispatch({ type: 'objected', branch, cause })
   }
   return { told: told.promise, finished: finished.promise, object }
+}
+
+/** Resolves after `ms`, or when the function that is handed out is called. */
+async function moment(world: World, ms: number, handOut: (end: () => void) => void): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<undefined>()
+  const end = (): void => {
+    resolve(undefined)
+  }
+  handOut(end)
+  const cancel = world.timer(ms, end, 'awaited')
+  await promise
+  cancel()
 }
 
 /** An error as it is would mean "rolled back"; after the first mark nobody may say that of a bug. */

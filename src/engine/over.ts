@@ -66,7 +66,7 @@ export class Over implements Waiting {
     const { promise, reject } = Promise.withResolvers<never>()
     promise.catch(() => undefined)
     this.whenOver(() => {
-      reject(this.reason as Error)
+      reject(this.reason)
     })
     return promise
   }

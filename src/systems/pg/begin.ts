@@ -146,52 +146,112 @@ export function beginWith(
   [config, values]: readonly unknown[],
 ): BegunWith {
   const result = Promise.withResolvers<unknown>()
-  const begun = Promise.withResolvers<Begun>()
   const done: PgQuery['callback'] = (error, answer) => {
     if (error) result.reject(error)
     else result.resolve(answer)
   }
-  const query = new (beginningClass(Query))(config, values, done)
-  query.carry(statements, begun.resolve)
+  const query = new (travellingClass(Query))(config, values, done)
+  const journey = new Journey(statements)
+  query.journey = journey
   client.query(query)
-  return { result: result.promise, begun: begun.promise }
+  return { result: result.promise, begun: journey.begun }
 }
 
-interface BeginningQuery extends PgQuery {
-  carry(statements: readonly Statement[], begun: (begun: Begun) => void): void
+/** What is known of BEGIN while it travels with a query of the user's. */
+class Journey implements WireListener {
+  readonly begun: Promise<Begun>
+  readonly #statements: readonly Statement[]
+  readonly #resolve: (begun: Begun) => void
+  readonly #tags: string[] = []
+  #stopListening = (): void => undefined
+  #parsing: Parsing | undefined
+  #warning: string | undefined
+  #failure: unknown
+
+  constructor(statements: readonly Statement[]) {
+    this.#statements = statements
+    const { promise, resolve } = Promise.withResolvers<Begun>()
+    this.begun = promise
+    this.#resolve = resolve
+  }
+
+  /** Writes our statements; the driver writes the user's, and the Sync, right behind them. */
+  set(connection: PgConnection): void {
+    const wire = Wire.of(connection)
+    this.#stopListening = wire.listen(this)
+    this.#parsing = wire.writeAhead(this.#statements)
+  }
+
+  /** Whether each of our statements was answered: then what follows is the user's. */
+  isBegun(): boolean {
+    return this.#tags.length === this.#statements.length
+  }
+
+  onOwnTag(tag: string): void {
+    this.#tags.push(tag)
+  }
+
+  /** Of these, no answer will come to say so. */
+  onDriverError(cause: unknown, writing: 'now' | 'done'): void {
+    this.#failure = cause
+    // What the driver has written by then, and whether it ends with a Sync, depends on its version.
+    if (writing === 'now') this.#settle({ kind: 'unwritten' })
+    else if (!isServerError(cause)) this.#settle({ kind: 'lost', cause })
+  }
+
+  onNotice(notice: Notice): void {
+    if (notice.code !== '00000' && this.#tags.length === 0) this.#warning = notice.message ?? ''
+  }
+
+  onReady(): void {
+    const isRight = this.#warning === undefined && sameTags(this.#tags, tagsOf(this.#statements))
+    if (isRight) this.#settle({ kind: 'begun' })
+    else
+      this.#settle({
+        kind: 'failed',
+        cause: this.#failure ?? notBegun(this.#tags, this.#warning),
+      })
+  }
+
+  onEnd(): void {
+    if (this.isBegun()) this.#settle({ kind: 'begun' })
+    else {
+      const cause = this.#failure ?? new Error('the connection was closed')
+      this.#settle({ kind: 'lost', cause })
+    }
+  }
+
+  #settle(begun: Begun): void {
+    this.#stopListening()
+    this.#parsing?.completed(this.#tags.length)
+    this.#resolve(begun)
+  }
 }
-type BeginningClass = new (
+
+interface TravellingQuery extends PgQuery {
+  journey: Journey | undefined
+}
+type TravellingClass = new (
   config: unknown,
   values: unknown,
   callback: PgQuery['callback'],
-) => BeginningQuery
+) => TravellingQuery
 
-const classes = new WeakMap<PgQueryClass, BeginningClass>()
+const classes = new WeakMap<PgQueryClass, TravellingClass>()
 
-function beginningClass(Query: PgQueryClass): BeginningClass {
-  const known = classes.get(Query) ?? makeBeginningClass(Query)
+function travellingClass(Query: PgQueryClass): TravellingClass {
+  const known = classes.get(Query) ?? makeTravellingClass(Query)
   classes.set(Query, known)
   return known
 }
 
 /** A subclass of the pool's own Query: whatever that one does with its answers stays as it is. */
-function makeBeginningClass(Query: PgQueryClass): BeginningClass {
-  return class Beginning extends Query implements BeginningQuery, WireListener {
-    #statements: readonly Statement[] = []
-    #resolve: (begun: Begun) => void = () => undefined
-    #stopListening = (): void => undefined
-    #parsing: Parsing | undefined
+function makeTravellingClass(Query: PgQueryClass): TravellingClass {
+  return class extends Query implements TravellingQuery {
+    journey: Journey | undefined
     /** The statement's name, kept from the driver until BEGIN was answered. */
     #hiddenName: string | undefined
-    #writing: 'not yet' | 'now' | 'done' = 'not yet'
-    readonly #tags: string[] = []
-    #warning: string | undefined
-    #failure: unknown
-
-    carry(statements: readonly Statement[], begun: (begun: Begun) => void): void {
-      this.#statements = statements
-      this.#resolve = begun
-    }
+    #writing: 'now' | 'done' = 'now'
 
     /** By the extended protocol, whose messages can share a Sync. */
     override requiresPreparation(): boolean {
@@ -199,10 +259,7 @@ function makeBeginningClass(Query: PgQueryClass): BeginningClass {
     }
 
     override prepare(connection: PgConnection): void {
-      const wire = Wire.of(connection)
-      this.#stopListening = wire.listen(this)
-      this.#parsing = wire.writeAhead(this.#statements)
-      this.#writing = 'now'
+      this.journey?.set(connection)
       super.prepare(connection)
       this.#writing = 'done'
       // The driver books every ParseComplete under the active query's name. Those of our statements
@@ -212,61 +269,23 @@ function makeBeginningClass(Query: PgQueryClass): BeginningClass {
     }
 
     override handleCommandComplete(message: { text: string }, connection: PgConnection): void {
-      if (this.#isBegun()) {
+      if (this.journey?.isBegun() !== false) {
         super.handleCommandComplete(message, connection)
         return
       }
-      this.#tags.push(message.text)
-      if (this.#isBegun()) this.name = this.#hiddenName
+      this.journey.onOwnTag(message.text)
+      if (this.journey.isBegun()) this.name = this.#hiddenName
     }
 
     override handleError(error: Error, connection: PgConnection): void {
-      if (!this.#isBegun()) {
-        this.#failure = error
+      if (this.journey?.isBegun() === false) {
         // Never parsed: the next query with its name has to do it.
         if (this.#hiddenName !== undefined && connection.submittedNamedStatements !== undefined) {
           Reflect.deleteProperty(connection.submittedNamedStatements, this.#hiddenName)
         }
-        // Of these, no answer will come to say so. What the driver has written by then, and whether
-        // it ends with a Sync, depends on its version.
-        if (this.#writing === 'now') this.#settle({ kind: 'unwritten' })
-        else if (!isServerError(error)) this.#settle({ kind: 'lost', cause: error })
+        this.journey.onDriverError(error, this.#writing)
       }
       super.handleError(error, connection)
-    }
-
-    onNotice(notice: Notice): void {
-      if (notice.code !== '00000' && this.#tags.length === 0) this.#warning = notice.message ?? ''
-    }
-
-    onReady(): void {
-      const isBegun = this.#isBegun() && this.#warning === undefined
-      const isRight = isBegun && sameTags(this.#tags, tagsOf(this.#statements))
-      if (isRight) this.#settle({ kind: 'begun' })
-      else
-        this.#settle({
-          kind: 'failed',
-          cause: this.#failure ?? notBegun(this.#tags, this.#warning),
-        })
-    }
-
-    onEnd(): void {
-      if (this.#isBegun()) this.#settle({ kind: 'begun' })
-      else
-        this.#settle({
-          kind: 'lost',
-          cause: this.#failure ?? new Error('the connection was closed'),
-        })
-    }
-
-    #isBegun(): boolean {
-      return this.#tags.length === this.#statements.length
-    }
-
-    #settle(begun: Begun): void {
-      this.#stopListening()
-      this.#parsing?.completed(this.#tags.length)
-      this.#resolve(begun)
     }
   }
 }
