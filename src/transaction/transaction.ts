@@ -79,23 +79,10 @@ async function attemptOnce<Handles, T>(
     resolveWhen: options.resolveWhen,
     receipt: options.receipt,
   })
-  const committed: (() => unknown)[] = []
-  const tx: Transaction = {
-    id: txid,
-    get signal() {
-      return over.signal
-    },
-    get plan() {
-      return run.plan
-    },
-    abort: (reason) => aborted(reason, txid),
-    onCommitted: (then) => {
-      committed.push(then)
-    },
-  }
+  const tx = new RunningTransaction(txid, over, run)
   const handles = makeHandles(run, participants) as Handles
   const { value, id } = await run.execute(async () => work(handles, tx))
-  for (const then of committed) {
+  for (const then of tx.committed) {
     try {
       await then()
     } catch (error) {
@@ -103,6 +90,35 @@ async function attemptOnce<Handles, T>(
     }
   }
   return value
+}
+
+/** A class, since an object literal with getters gets a shape of its own each time it is made. */
+class RunningTransaction implements Transaction {
+  readonly id: string
+  readonly committed: (() => unknown)[] = []
+  readonly #over: Over
+  readonly #run: Run
+
+  constructor(id: string, over: Over, run: Run) {
+    this.id = id
+    this.#over = over
+    this.#run = run
+  }
+
+  get signal(): AbortSignal {
+    return this.#over.signal
+  }
+
+  get plan(): Plan | undefined {
+    return this.#run.plan
+  }
+
+  // Fields, so that they can be passed on by themselves.
+  readonly abort = (reason?: string): AssentError => aborted(reason, this.id)
+
+  readonly onCommitted = (then: () => unknown): void => {
+    this.committed.push(then)
+  }
 }
 
 /** One handle for each participant, made when it is asked for. */

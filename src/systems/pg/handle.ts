@@ -29,15 +29,26 @@ export type PgHandle<P extends { query: unknown }> = Pick<P, 'query'> & {
 type Join = () => Promise<PgBranch>
 
 export function makeHandle(pool: PgPool, join: Join): { query: unknown; client: unknown } {
-  const query = (...args: readonly unknown[]): unknown => lazily(join, args)
-  let client: unknown
-  return {
-    query,
-    // Most transactions never ask for it.
-    get client() {
-      client ??= guardedClient(pool, join)
-      return client
-    },
+  return new LazyHandle(pool, join)
+}
+
+class LazyHandle {
+  readonly #pool: PgPool
+  readonly #join: Join
+  #client: unknown
+
+  constructor(pool: PgPool, join: Join) {
+    this.#pool = pool
+    this.#join = join
+  }
+
+  // A field, so that it can be passed on by itself.
+  readonly query = (...args: readonly unknown[]): unknown => lazily(this.#join, args)
+
+  /** Most transactions never ask for it. */
+  get client(): unknown {
+    this.#client ??= guardedClient(this.#pool, this.#join)
+    return this.#client
   }
 }
 
