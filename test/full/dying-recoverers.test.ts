@@ -28,7 +28,7 @@ afterAll(async () => {
 describe.each([
   { ownerDies: { message: 'stock vote 1', stage: 'answered' }, file: 'recovery-to-abort' },
   { ownerDies: { message: 'orders decide 1', stage: 'answered' }, file: 'recovery-to-commit' },
-] as const)('$file', ({ ownerDies, file }) => {
+] as const)('$file (fault 13)', ({ ownerDies, file }) => {
   const golden = new Golden(
     fileURLToPath(new URL(`./${file}.golden.txt`, import.meta.url)),
     `The messages of one ${file.replaceAll('-', ' ')}, but for sessions and scans.`,

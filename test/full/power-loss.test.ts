@@ -27,7 +27,7 @@ afterAll(async () => {
 
 for (const point of points) {
   const fate = fateAt(point, goldenOfTwo.messages)
-  test(`${fate} in both: everything dies at ${label(point)}`, async () => {
+  test(`${fate} in both: everything dies at ${label(point)} (fault 23)`, async () => {
     const dark = Promise.withResolvers<undefined>()
     const act = async (struck: DoomedProcess) => {
       const verdict = struck.kill()

@@ -77,17 +77,17 @@ const never = () => new Promise<Verdict>(() => undefined)
 
 describe('an answer that is cut off', () => {
   test.each([
-    ['orders claim', 'ASSENT_UNCLEAR'],
-    ['stock vote', 'ASSENT_UNCLEAR'],
-  ] as const)('to %s aborts everywhere, and says so', async (message, code) => {
+    ['the claim', 'orders claim'],
+    ['PREPARE (fault 30)', 'stock vote'],
+  ] as const)('to %s aborts everywhere, and says so', async (_what, message) => {
     const { faults, write, settled } = await proxied()
     faults.answer[message] = () => 'drop-connection'
-    const error = await refusal(write(), code)
+    const error = await refusal(write(), 'ASSENT_UNCLEAR')
     expect(error.retryable).toBe(true)
     await settled([0, 0])
   })
 
-  test('to COMMIT is looked up in the register: the promise resolves', async () => {
+  test('to COMMIT is looked up in the register: the promise resolves (fault 31)', async () => {
     const { faults, write, settled } = await proxied()
     faults.answer['orders decide'] = () => 'drop-connection'
     await write()
@@ -103,6 +103,22 @@ describe('an answer that is cut off', () => {
 })
 
 describe('a message that never arrives', () => {
+  test.each(['orders claim', 'stock vote'])(
+    '%s: everything is aborted, and nothing was prepared (fault 29)',
+    async (message) => {
+      const { faults, write, settled, databases } = await proxied()
+      let seen: readonly string[] = []
+      faults.request[message] = async () => {
+        seen = await databases.stock.prepared()
+        return 'drop-connection'
+      }
+      const error = await refusal(write(), 'ASSENT_UNCLEAR')
+      expect(error.retryable).toBe(true)
+      expect(seen).toEqual([])
+      await settled([0, 0])
+    },
+  )
+
   test('COMMIT: the register proves that it can never commit, and everything is aborted', async () => {
     const { faults, write, settled } = await proxied()
     faults.request['orders decide'] = () => 'drop-connection'
@@ -132,7 +148,7 @@ describe('an answer that does not come', () => {
     },
   )
 
-  test('to COMMIT within the time: unknown, with an id that can be asked', async () => {
+  test('to COMMIT within the time: unknown, with an id that can be asked (fault 31)', async () => {
     const { assent, faults, write, settled } = await proxied()
     faults.answer['orders decide'] = never
     const error = await refusal(write(500), 'ASSENT_TIMEOUT', 'unknown')
