@@ -105,6 +105,7 @@ test('a truncation delivers exactly so many bytes and then the end', async () =>
   await eventually('the end', () => client.ended === 'yes')
   expect([heard, client.heard]).toEqual(['onetwo', 'onet'])
   await eventually('the server to be told', () => served[0]?.ended === 'yes')
+  expect(proxy.counts.truncatedConnections).toBe(1)
 })
 
 test('a client that is lost without a word leaves its server waiting', async () => {
@@ -135,9 +136,10 @@ test('flapping cuts what is open and refuses what comes, again and again; then a
     if (client === undefined) return false
     await eventually('its end', () => client.ended === 'yes')
     cut += 1
-    return cut >= 5 && proxy.counts.refused >= 2
+    return cut >= 5 && proxy.counts.refusedConnections >= 2
   })
-  expect(flapping.stop()).toBeGreaterThan(5)
+  flapping[Symbol.dispose]()
+  expect(proxy.counts.flaps).toBeGreaterThan(5)
   const client = await open()
   client.say('well')
   await client.hears('well')

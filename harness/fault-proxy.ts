@@ -34,8 +34,8 @@ const MOST_DOUBLINGS = 4
 export class FaultProxy {
   /** May be changed at any time: new connections go there, as after a change of DNS. */
   targetPort: number
-  /** How many segments were lost so far, and how many connections were refused. */
-  readonly counts = { lostSegments: 0, refused: 0 }
+  /** What has happened so far. */
+  readonly counts = { lostSegments: 0, refusedConnections: 0, truncatedConnections: 0, flaps: 0 }
   readonly #listener: Server
   readonly #links = new Set<Link>()
   readonly #faults: Record<Direction, Fault> = { 'to-server': NONE, 'to-client': NONE }
@@ -108,18 +108,16 @@ export class FaultProxy {
   }
 
   /** Down and up again, every so often. The last state of all is up. */
-  flap(everyMs: number): { stop(): number } {
-    let flaps = 0
+  flap(everyMs: number): Disposable {
     const timer = setInterval(() => {
-      flaps += 1
+      this.counts.flaps += 1
       if (this.#state === 'up') this.takeDown()
       else this.#state = 'up'
     }, everyMs)
     return {
-      stop: () => {
+      [Symbol.dispose]: () => {
         clearInterval(timer)
         this.#state = 'up'
-        return flaps
       },
     }
   }
@@ -140,13 +138,14 @@ export class FaultProxy {
 
   #accept(client: Socket): void {
     if (this.#state === 'down') {
-      this.counts.refused += 1
+      this.counts.refusedConnections += 1
       client.on('error', () => undefined)
       client.destroy()
       return
     }
     const link = new Link(client, this.targetPort, {
       onLoss: () => (this.counts.lostSegments += 1),
+      onTruncation: () => (this.counts.truncatedConnections += 1),
       onClosed: () => this.#links.delete(link),
     })
     this.#links.add(link)
@@ -156,6 +155,7 @@ export class FaultProxy {
 
 interface LinkEvents {
   readonly onLoss: () => void
+  readonly onTruncation: () => void
   readonly onClosed: () => void
 }
 
@@ -176,12 +176,16 @@ class Link {
     this.#client = client
     this.#server = server
     this.#events = events
-    const sever = (): void => {
-      this.sever()
+    const flowEvents = {
+      onLoss: events.onLoss,
+      onTruncated: () => {
+        events.onTruncation()
+        this.sever()
+      },
     }
     this.flows = {
-      'to-server': new Flow(client, server, events.onLoss, sever),
-      'to-client': new Flow(server, client, events.onLoss, sever),
+      'to-server': new Flow(client, server, flowEvents),
+      'to-client': new Flow(server, client, flowEvents),
     }
     for (const socket of [client, server]) {
       socket.on('close', () => {
@@ -212,21 +216,24 @@ type Item =
   /** The other side has closed: in order, or by a failure. */
   | { readonly kind: 'end'; readonly how: 'end' | 'destroy'; dueAt: number }
 
+interface FlowEvents {
+  readonly onLoss: () => void
+  readonly onTruncated: () => void
+}
+
 /** One direction of one connection. */
 class Flow {
   readonly #to: Socket
-  readonly #onLoss: () => void
-  readonly #sever: () => void
+  readonly #events: FlowEvents
   readonly #items: Item[] = []
   #fault: Fault = NONE
   #bytesLeft = Infinity
   #timer: NodeJS.Timeout | undefined
   #state: 'flowing' | 'stopped' = 'flowing'
 
-  constructor(from: Socket, to: Socket, onLoss: () => void, sever: () => void) {
+  constructor(from: Socket, to: Socket, events: FlowEvents) {
     this.#to = to
-    this.#onLoss = onLoss
-    this.#sever = sever
+    this.#events = events
     from.on('data', (bytes) => {
       this.#add({ kind: 'bytes', bytes, dueAt: this.#dueAt() })
     })
@@ -283,7 +290,7 @@ class Flow {
   #retransmissionsMs({ share, random }: Extract<Fault, { kind: 'loss' }>): number {
     let lateMs = 0
     for (let tries = 0; tries <= MOST_DOUBLINGS && random() < share; tries += 1) {
-      this.#onLoss()
+      this.#events.onLoss()
       lateMs += RETRANSMIT_MS * 2 ** tries
     }
     return lateMs
@@ -317,8 +324,9 @@ class Flow {
     if (this.#to.writable) this.#to.write(bytes)
     if (this.#bytesLeft > 0) return
     // What was written still goes out before the end.
-    if (this.#to.writable) this.#to.end(this.#sever)
-    else this.#sever()
+    const { onTruncated } = this.#events
     this.#state = 'stopped'
+    if (this.#to.writable) this.#to.end(onTruncated)
+    else onTruncated()
   }
 }

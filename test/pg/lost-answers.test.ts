@@ -7,15 +7,7 @@ import type { Verdict } from '../../harness/wire-proxy.ts'
 import { refusal } from '../support/assent.ts'
 import { freshDatabase } from '../support/databases.ts'
 import type { TestDatabase } from '../support/databases.ts'
-
-/** The messages of the commit path, told by their SQL. */
-const KINDS = {
-  claim: /INSERT INTO "assent"\.mark(?!.*PREPARE TRANSACTION)(?!.*ON CONFLICT)/s,
-  vote: /PREPARE TRANSACTION/,
-  decide: /(^|;)COMMIT$/,
-  apply: /^COMMIT PREPARED/,
-} as const
-type Kind = keyof typeof KINDS
+import { kindOfMessage } from '../support/message-kinds.ts'
 
 interface Faults {
   /** What becomes of a message before the server gets it, by `participant kind`. */
@@ -31,9 +23,8 @@ async function proxied() {
   const through = async (name: 'orders' | 'stock', { url }: TestDatabase) => {
     const proxy = await WireProxy.listen({
       targetPort: Number(new URL(url).port),
-      name: ({ statements }) => {
-        const text = statements.map(({ sql }) => sql).join(';')
-        const kind = (Object.keys(KINDS) as Kind[]).find((each) => KINDS[each].test(text))
+      name: (message) => {
+        const kind = kindOfMessage(message)
         return kind === undefined ? undefined : `${name} ${kind}`
       },
       onRequest: (named) => faults.request[named.name]?.() ?? 'pass',
@@ -108,7 +99,7 @@ describe('a message that never arrives', () => {
     async (message) => {
       const { faults, write, settled, databases } = await proxied()
       let seen: readonly string[] = []
-      faults.request[message] = async () => {
+      faults.request[message] = async (): Promise<Verdict> => {
         seen = await databases.stock.prepared()
         return 'drop-connection'
       }
