@@ -25,10 +25,11 @@ test('aborted everywhere: a recoverer is stopped inside its question (fault 48)'
   const died = { message: 'stock vote 1', stage: 'answered' } as const
   await using owner = await DoomedProcess.start(cluster, 'transfer', writesInTwo, { point: died })
   expect(missesOf(owner, await owner.run(), died, goldenOfTwo)).toEqual([])
-  await using other = assentRecoverer(cluster)
   let leftWhileHeld: number | undefined
   const act = (paused: DoomedProcess) =>
     paused.pauseDuring(async () => {
+      // Only now: it scans by itself, and would be faster than the one that is to be stopped.
+      await using other = assentRecoverer(cluster)
       await other.recover()
       leftWhileHeld = (await cluster.prepared()).length
       const isEnded = async () => (await cluster.prepared()).length === 0
