@@ -2,27 +2,20 @@
  * PostgreSQL gives a transaction id again when a crash has swallowed the first one's traces. Whoever
  * takes the server's own status of an id for the decision commits what was never committed.
  */
-import { expect, onTestFinished, test } from 'vitest'
-import pg from 'pg'
+import { expect, test } from 'vitest'
+import type pg from 'pg'
 import { createAssent } from 'assent'
 import { pg as participant } from 'assent/pg'
-import { PostgresServer } from '../../harness/postgres-server.ts'
 import type { Shop } from '../support/assent.ts'
 import { freshDatabase } from '../support/databases.ts'
 import { leaveBehind } from '../support/leftover.ts'
+import { ownDatabase, ownServer } from '../support/own-server.ts'
 
 test('the claim’s xid is used again and commits (fault 27): the transaction stays aborted', async () => {
   // Nothing but a commit writes the log to the disk meanwhile.
   const settings = { wal_writer_delay: '10s', autovacuum: 'off' }
-  const server = await PostgresServer.create({ name: 'forgetful', settings })
-  await server.start()
-  const pool = new pg.Pool({ connectionString: server.url() })
-  pool.on('error', () => undefined)
-  onTestFinished(async () => {
-    await pool.end()
-    await server.remove()
-  })
-  await pool.query('create table t (x int)')
+  const server = await ownServer('forgetful', settings)
+  const { pool } = await ownDatabase(server)
   const stock = await freshDatabase('second')
   const leftover = await leaveBehind({ orders: { pool }, stock } as unknown as Shop, 'voted')
   const { rows } = await pool.query<{ xid: string }>(
