@@ -30,8 +30,8 @@ export interface NetworkSetting {
   readonly names?: readonly Name[]
   /** Whether recovery of the same process passes the network as well. Default: it does. */
   readonly recovery?: 'through' | 'direct'
-  /** The application: those of one recover each other. */
-  readonly app?: string
+  /** Where a database is made. Default: on the servers that all tests share. */
+  readonly databaseOf?: (name: Name) => Promise<TestDatabase>
 }
 
 export class Network {
@@ -44,11 +44,13 @@ export class Network {
 
   /** The first name decides. */
   static async open(setting: NetworkSetting = {}): Promise<Network> {
-    const { names = ['orders', 'stock'], recovery = 'through', app = 'shop' } = setting
+    const { names = ['orders', 'stock'], recovery = 'through' } = setting
+    const databaseOf =
+      setting.databaseOf ?? ((name) => freshDatabase(name === 'stock' ? 'second' : 'first'))
     const network = new Network()
     const participants: Definitions = {}
-    for (const [at, name] of names.entries()) {
-      const database = await freshDatabase(at === 1 ? 'second' : 'first')
+    for (const name of names) {
+      const database = await databaseOf(name)
       const { pool, link } = await network.#connect(name, database)
       network.#sites.set(name, { database, link })
       participants[name] = participant(
@@ -56,7 +58,7 @@ export class Network {
         recovery === 'direct' ? { recovery: { connectionString: database.url } } : {},
       )
     }
-    const assent = createAssent({ app, participants, onReport: (each) => network.reports.push(each) })
+    const assent = createAssent({ app: 'shop', participants, onReport: (each) => network.reports.push(each) })
     network.#assent = assent
     onTestFinished(() => {
       for (const { link } of network.#sites.values()) link.dropAll()

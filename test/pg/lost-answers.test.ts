@@ -48,13 +48,13 @@ async function proxied() {
     onReport: () => undefined,
   })
   onTestFinished(() => assent.close())
-  const write = (timeoutMs = 2_000): Promise<void> =>
+  const write = (timeoutMs = 2_000, signal?: AbortSignal): Promise<void> =>
     assent.transaction(
       async ({ orders, stock }) => {
         await orders.query('insert into t values (1)')
         await stock.query('insert into t values (1)')
       },
-      { timeoutMs },
+      { timeoutMs, ...(signal === undefined ? {} : { signal }) },
     )
   const rows = async () => [await databases.orders.count(), await databases.stock.count()]
   const settled = async (expected: readonly number[]): Promise<void> => {
@@ -168,6 +168,24 @@ describe('an answer that does not come', () => {
     const { faults, write, settled } = await proxied()
     faults.request['stock apply'] = never
     await write(500)
+    await settled([1, 1])
+  })
+})
+
+describe('a signal that is aborted after the decision (fault 82)', () => {
+  test.each([
+    ['when COMMIT is answered', 'answer', 'orders decide'],
+    ['when COMMIT PREPARED is sent', 'request', 'stock apply'],
+    ['when COMMIT PREPARED is answered', 'answer', 'stock apply'],
+  ] as const)('%s comes too late: committed', async (_when, point, message) => {
+    const { faults, write, settled } = await proxied()
+    const controller = new AbortController()
+    faults[point][message] = () => {
+      controller.abort(new Error('too late'))
+      return 'pass'
+    }
+    await write(2_000, controller.signal)
+    expect(controller.signal.aborted).toBe(true)
     await settled([1, 1])
   })
 })
