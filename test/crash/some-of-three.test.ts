@@ -21,7 +21,12 @@ afterAll(async () => {
 
 test.each([
   ['aborted', 'killed when ledger has voted and stock has not (fault 6)', 'vote 1', ['ledger']],
-  ['committed', 'killed when ledger has applied and stock has not (fault 10)', 'apply 1', ['stock']],
+  [
+    'committed',
+    'killed when ledger has applied and stock has not (fault 10)',
+    'apply 1',
+    ['stock'],
+  ],
 ] as const)('%s everywhere: %s', async (fate, _what, message, prepared) => {
   const point = { message: `stock ${message}`, stage: 'sent, not processed' } as const
   const act = killOnceAnsweredTo(`ledger ${message}`)

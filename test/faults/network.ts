@@ -58,7 +58,11 @@ export class Network {
         recovery === 'direct' ? { recovery: { connectionString: database.url } } : {},
       )
     }
-    const assent = createAssent({ app: 'shop', participants, onReport: (each) => network.reports.push(each) })
+    const assent = createAssent({
+      app: 'shop',
+      participants,
+      onReport: (each) => network.reports.push(each),
+    })
     network.#assent = assent
     onTestFinished(() => {
       for (const { link } of network.#sites.values()) link.dropAll()

@@ -9,7 +9,7 @@ import { pg as participant } from 'assent/pg'
 import { eventually } from '../../harness/eventually.ts'
 import type { Verdict } from '../../harness/wire-proxy.ts'
 import { runAs } from '../../harness/postgres-binaries.ts'
-import { openShop, refusal } from '../support/assent.ts'
+import { expectNothing, openShop, refusal, writeBoth } from '../support/assent.ts'
 import type { Shop } from '../support/assent.ts'
 import { freshDatabase } from '../support/databases.ts'
 import type { TestDatabase } from '../support/databases.ts'
@@ -99,13 +99,16 @@ test('the decider accepts no more connections (fault 77): in doubt until it does
   expect([await orders.count(), await stock.count()]).toEqual([1, 1])
 })
 
+/** What was put off until the end of a transaction runs with the message that prepares it. */
+const SLOW_PREPARE = `create function slow() returns trigger language plpgsql as
+    'begin perform pg_sleep(30); return new; end';
+  create constraint trigger slow after insert on t deferrable initially deferred
+    for each row execute function slow()`
+
 test('PREPARE takes 30 s (fault 79): at the deadline the others’ locks are free', async () => {
   const { assent, orders, stock } = await openShop()
   await orders.sql('insert into t values (7)')
-  await stock.sql(`create function slow() returns trigger language plpgsql as
-      'begin perform pg_sleep(30); return new; end';
-    create constraint trigger slow after insert on t deferrable initially deferred
-      for each row execute function slow()`)
+  await stock.sql(SLOW_PREPARE)
   await refusal(
     assent.transaction(
       async (db) => {
@@ -122,6 +125,15 @@ test('PREPARE takes 30 s (fault 79): at the deadline the others’ locks are fre
     and wait_event = 'PgSleep'`
   await expect.poll(() => stock.sql(open)).toEqual([])
   expect(await stock.prepared()).toEqual([])
+})
+
+test('a statement time-out fires in the message of PREPARE (fault 80): a no, so aborted', async () => {
+  const shop = await openShop()
+  await shop.stock.sql(SLOW_PREPARE)
+  await shop.stock.sql(`alter database ${shop.stock.name} set statement_timeout = '300ms'`)
+  const error = await refusal(writeBoth(shop), 'ASSENT_REFUSED')
+  expect(error.cause).toMatchObject({ code: '57014' })
+  await expectNothing(shop.orders, shop.stock)
 })
 
 /** Linux lets a limit be set on a process that runs: then its files grow no more, as on a full disk. */

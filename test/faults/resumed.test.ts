@@ -50,7 +50,7 @@ async function recorded() {
   recording.clear()
   const marks = async (txid: string): Promise<readonly number[]> => {
     const text = 'select count(*)::int as n from assent.mark where txid = $1'
-    const counts = [databases.orders, databases.stock].map(({ sql }) => sql(text, [txid]))
+    const counts = Object.values(databases).map((database) => database.sql(text, [txid]))
     return (await Promise.all(counts)).map(([row]) => Number(row?.['n']))
   }
   const rows = async () => [await databases.orders.count(), await databases.stock.count()]
@@ -139,9 +139,9 @@ test('resumed after it was aborted (fault 51): what it goes on with finds nothin
   const txid = await of.write()
   const said = [...of.recording.said]
   // As if it had died before COMMIT: recovery has rolled everything back and keeps no row of that.
-  for (const { sql } of Object.values(of.databases)) {
-    await sql('delete from assent.mark where txid = $1', [txid])
-    await sql('delete from t')
+  for (const database of Object.values(of.databases)) {
+    await database.sql('delete from assent.mark where txid = $1', [txid])
+    await database.sql('delete from t')
   }
   const to = await repeaters(of)
   // The snapshot was taken when all had voted: on new connections there is no transaction.

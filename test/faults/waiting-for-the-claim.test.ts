@@ -13,8 +13,10 @@ test.each(['read committed', 'repeatable read', 'serializable'])(
   'an uncommitted claim is waited for, and found afterwards, under %s (fault 64)',
   async (level) => {
     const shop = await openShop()
-    for (const { sql, name } of [shop.orders, shop.stock]) {
-      await sql(`alter database ${name} set default_transaction_isolation = '${level}'`)
+    for (const database of [shop.orders, shop.stock]) {
+      await database.sql(
+        `alter database ${database.name} set default_transaction_isolation = '${level}'`,
+      )
     }
     const leftover = await leaveBehind(shop, 'voted')
     expect(await shop.assent.recover()).toMatchObject([{ reason: 'running' }])
@@ -39,7 +41,9 @@ test('who waits while the claim is committed finds it, and never nothing (fault 
       and wait_event_type = 'Lock'`
     const isWaiting = shop.orders.sql(waits)
     expect(await leftover.decider.commit()).toEqual({ answer: 'yes' })
-    seen.add(`${(await isWaiting).length > 0 ? 'waited' : 'did not wait'}: ${(await asking).answer}`)
+    seen.add(
+      `${(await isWaiting).length > 0 ? 'waited' : 'did not wait'}: ${(await asking).answer}`,
+    )
     expect(await orders.ask(leftover.gid)).toEqual({ answer: 'found', decision: 'commit' })
     leftover.vanish()
   }

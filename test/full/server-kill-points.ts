@@ -42,9 +42,7 @@ export function messagesOf({ golden, writes, reads }: Cast): readonly string[] {
 
 /** Every database of the cast as the victim, at every message, its own and those of others. */
 export function killsOf(cast: Cast, stagesOfOthers: readonly ServerStage[]): readonly ServerKill[] {
-  const messages = messagesOf(cast).filter(
-    (message) => cast.messages === 'all' || !isWork(message),
-  )
+  const messages = messagesOf(cast).filter((message) => cast.messages === 'all' || !isWork(message))
   return [...cast.writes, ...cast.reads].flatMap((victim) =>
     messages.flatMap((message) =>
       stagesAt(message, victim, stagesOfOthers).map((stage) => ({ victim, message, stage })),
