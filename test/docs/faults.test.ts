@@ -99,7 +99,11 @@ function testNames(output: string): readonly NamedTest[] {
   const inherited = Object.entries(process.env).filter(([key]) => !key.startsWith('VITEST'))
   const { status, stderr } = spawnSync(
     process.execPath,
-    ['node_modules/vitest/vitest.mjs', 'list', '--staticParse=false', `--json=${output}`],
+    // One module graph for all files: nothing runs, so nothing can leak from one into another.
+    [
+      ...['node_modules/vitest/vitest.mjs', 'list', '--staticParse=false', '--no-isolate'],
+      `--json=${output}`,
+    ],
     { cwd: root, encoding: 'utf8', env: { ...Object.fromEntries(inherited), ASSENT_FULL: '1' } },
   )
   if (status !== 0) throw new Error(`vitest list ended with ${String(status)}: ${stderr}`)
