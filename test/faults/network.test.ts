@@ -67,7 +67,7 @@ test('a cable is pulled (fault 35): the server frees the session by itself, and 
   await network.settles([2, 2])
 })
 
-test('the session’s keepalive is bounded by the transaction’s time (fault 35)', async () => {
+test('the session of a vanished client is given up within bounds (fault 35)', async () => {
   const network = await Network.open()
   const settings = await network.assent.transaction(
     async ({ orders }) => {
@@ -80,9 +80,11 @@ test('the session’s keepalive is bounded by the transaction’s time (fault 35
   )
   const value = (name: string): number => settings.find((each) => each.name === name)?.value ?? 0
   expect(value('idle_in_transaction_session_timeout')).toBe(13_000)
-  expect(value('tcp_keepalives_idle')).toBe(2)
+  expect(value('tcp_keepalives_idle')).toBeGreaterThan(0)
   const probes = value('tcp_keepalives_interval') * value('tcp_keepalives_count')
-  expect(2 + probes).toBe(8)
+  expect(probes).toBeGreaterThan(0)
+  // Linux waits for two hours by default.
+  expect(value('tcp_keepalives_idle') + probes).toBeLessThan(60)
 })
 
 test('a third of all segments is lost (fault 36): slower, and all or nothing each time', async () => {

@@ -6,9 +6,12 @@
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import pg from 'pg'
 import { FrontendParser } from '../../harness/wire-frames.ts'
+import { kindOfMessage } from '../support/message-kinds.ts'
+import type { MessageKind } from '../support/message-kinds.ts'
 
 interface Said {
   readonly to: string
+  readonly kind: MessageKind | undefined
   readonly bytes: Buffer
 }
 
@@ -25,7 +28,8 @@ export class Recording {
       const parser = new FrontendParser()
       client.on('data', (chunk) => {
         for (const item of parser.push(chunk)) {
-          if (item.kind === 'message') this.said.push({ to, bytes: item.bytes })
+          if (item.kind !== 'message') continue
+          this.said.push({ to, kind: kindOfMessage(item.message), bytes: item.bytes })
         }
       })
       client.pipe(server)
@@ -40,9 +44,9 @@ export class Recording {
     return url.href
   }
 
-  /** Forgets what was said so far, such as the first use of a connection. */
-  clear(): void {
-    this.said.length = 0
+  /** The message of a kind, once it was said. */
+  find(kind: MessageKind): Buffer | undefined {
+    return this.said.find((each) => each.kind === kind)?.bytes
   }
 
   close(): void {

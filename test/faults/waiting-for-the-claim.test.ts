@@ -3,11 +3,8 @@
  * may have made its default, and at the very moment at which it is committed.
  */
 import { expect, test } from 'vitest'
-import pg from 'pg'
-import { pg as participant } from 'assent/pg'
-import { nodeWorld } from '../../src/platform/node-world.ts'
 import { openShop } from '../support/assent.ts'
-import { leaveBehind } from '../support/leftover.ts'
+import { leaveBehind, openParticipant } from '../support/leftover.ts'
 
 test.each(['read committed', 'repeatable read', 'serializable'])(
   'an uncommitted claim is waited for, and found afterwards, under %s (fault 64)',
@@ -32,8 +29,7 @@ test('who waits while the claim is committed finds it, and never nothing (fault 
   const shop = await openShop()
   const seen = new Set<string>()
   // An asker of its own, so that its question is under way when COMMIT is sent.
-  const pool = new pg.Pool({ connectionString: shop.orders.url })
-  const orders = participant(pool).open({ app: 'shop', name: 'orders', world: nodeWorld })
+  const orders = openParticipant(shop, 'orders')
   for (let round = 0; round < 10; round += 1) {
     const leftover = await leaveBehind(shop, 'voted')
     const asking = orders.ask(leftover.gid)
@@ -47,8 +43,6 @@ test('who waits while the claim is committed finds it, and never nothing (fault 
     expect(await orders.ask(leftover.gid)).toEqual({ answer: 'found', decision: 'commit' })
     leftover.vanish()
   }
-  await orders.close()
-  await pool.end()
   for (const each of seen) expect(each).toMatch(/: (found|waits)$/)
   expect([...seen]).toContain('waited: found')
 })
