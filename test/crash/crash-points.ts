@@ -60,7 +60,8 @@ export function faultAt(point: CrashPoint, messages: readonly string[]): string 
   if (left('vote') === 0) return 'fault 7: the process dies after all have prepared'
   if (left('vote') < all('vote')) return 'fault 6: the process dies after some have prepared'
   if (left('claim') === 0) return 'fault 4: the process dies after its claim'
-  if (left('work') === 0) return 'fault 3: the process dies after the work'
+  // BEGIN carries the first statement: where there is no other, the work is done with it.
+  if (left('begin') + left('work') === 0) return 'fault 3: the process dies after the work'
   const isBegun = left('begin') < all('begin')
   return isBegun
     ? 'fault 2: the process dies after BEGIN of some'
