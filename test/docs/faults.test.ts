@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import { read, root } from './markdown.ts'
 
 /** The faults that must have a test: a row that was deleted is missed here. */
@@ -31,15 +31,16 @@ interface Row {
 }
 
 const rows = rowsOf(read('docs/faults.md'))
-const folder = mkdtempSync(path.join(tmpdir(), 'assent-names-'))
 let all: readonly NamedTest[] = []
 
 beforeAll(() => {
-  all = testNames(path.join(folder, 'names.json'))
-})
-
-afterAll(() => {
-  rmSync(folder, { recursive: true })
+  // Not at the top: the runner that collects the names reads this file as well.
+  const folder = mkdtempSync(path.join(tmpdir(), 'assent-names-'))
+  try {
+    all = testNames(path.join(folder, 'names.json'))
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
 })
 
 test('every fault that must be tested has exactly one row', () => {
