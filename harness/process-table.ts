@@ -39,6 +39,13 @@ export function killTree(root: number): readonly number[] {
   return [...killed, root]
 }
 
+/** Stops a process and its direct children (SIGSTOP), or lets them go on (SIGCONT). */
+export function signalTree(root: number, signal: 'SIGSTOP' | 'SIGCONT'): void {
+  // The parent first, so that it starts no further child; nor is it last to wake.
+  send(root, signal)
+  for (const row of processTable()) if (row.parent === root) send(row.pid, signal)
+}
+
 /** True once the process can do nothing any more. Init may reap an orphan a second late. */
 export function isGone(pid: number): boolean {
   if (isLinux) {

@@ -142,7 +142,7 @@ export function describeSystem(system: System): void {
       expect(await of.participant.currentEpoch()).not.toBe(of.id.epoch)
     })
 
-    test('a second claim of the same txid is a no', async () => {
+    test('a second claim of the same txid is a no (fault 73)', async () => {
       const of = await open()
       const first = await joined(of)
       first.seal()
@@ -178,7 +178,7 @@ export function describeSystem(system: System): void {
       expect([await again.database.rows(), await again.database.marks()]).toEqual([0, []])
     })
 
-    test('a vote after a statement that failed and was swallowed is a no', async () => {
+    test('a vote after a statement that failed and was swallowed is a no (fault 110)', async () => {
       const of = await open()
       const branch = await joined(of)
       await of.database.failInside(branch)
@@ -293,7 +293,7 @@ export function describeSystem(system: System): void {
   })
 
   describe(`${system.name}: ending a prepared branch`, () => {
-    test('a second time answers missing, not done', async () => {
+    test('a second time answers missing, not done (fault 40)', async () => {
       const of = await open()
       const branch = await prepared(of)
       await branch.end('commit', of.gid)

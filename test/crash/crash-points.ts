@@ -1,8 +1,9 @@
 /**
- * Owns: where a process may die relative to one of its messages, and what must become of the
- * transaction then.
+ * Owns: where a process may die relative to one of its messages, which of the numbered faults of
+ * docs/faults.md that is, and what must become of the transaction then.
  */
 import { kindOf } from './message-names.ts'
+import type { Kind } from './message-names.ts'
 
 export const STAGES = [
   /** Inside the process, right before the first byte is written. */
@@ -37,6 +38,34 @@ export function fateAt({ message, stage }: CrashPoint, messages: readonly string
   const at = messages.indexOf(message)
   if (at !== decide) return at < decide ? 'aborted' : 'committed'
   return isProcessed(stage) ? 'committed' : 'aborted'
+}
+
+/** Which numbered fault it is when the process dies there. */
+export function faultAt(point: CrashPoint, messages: readonly string[]): string {
+  const { message, stage } = point
+  const at = messages.indexOf(message) + (isProcessed(stage) ? 1 : 0)
+  const left = (kind: Kind): number =>
+    messages.slice(at).filter((each) => kindOf(each) === kind).length
+  const all = (kind: Kind): number => messages.filter((each) => kindOf(each) === kind).length
+  const isUnanswered = stage === 'sent, not processed' || stage === 'processed, not answered'
+  if (kindOf(message) === 'decide' && isUnanswered) {
+    return 'fault 8: the process dies while COMMIT is unanswered'
+  }
+  if (left('apply') === 0) return 'fault 11: the process dies after all ends'
+  if (left('apply') < all('apply')) return 'fault 10: the process dies after some ends'
+  if (left('decide') === 0) return 'fault 9: the process dies after the decision'
+  if (['vote', 'commit'].includes(kindOf(message)) && isUnanswered) {
+    return 'fault 5: the process dies while PREPARE is unanswered'
+  }
+  if (left('vote') === 0) return 'fault 7: the process dies after all have prepared'
+  if (left('vote') < all('vote')) return 'fault 6: the process dies after some have prepared'
+  if (left('claim') === 0) return 'fault 4: the process dies after its claim'
+  // BEGIN carries the first statement: where there is no other, the work is done with it.
+  if (left('begin') + left('work') === 0) return 'fault 3: the process dies after the work'
+  const isBegun = left('begin') < all('begin')
+  return isBegun
+    ? 'fault 2: the process dies after BEGIN of some'
+    : 'fault 1: the process dies before any BEGIN'
 }
 
 export function isProcessed(stage: Stage): boolean {

@@ -26,6 +26,7 @@ export interface Scenario {
   readonly writes: readonly string[]
   readonly reads: readonly string[]
   readonly resolveWhen?: 'applied' | 'decided'
+  readonly timeoutMs?: number
 }
 
 /** What happens to the process, and where. */
@@ -69,6 +70,7 @@ export class DoomedProcess {
       writes: scenario.writes,
       reads: scenario.reads,
       resolveWhen: scenario.resolveWhen ?? 'applied',
+      timeoutMs: scenario.timeoutMs ?? 30_000,
       item,
       notesPath: join(cluster.folder, `${item}.notes`),
       dieAt: strike !== undefined && isOwnDeath(strike.point) ? strike.point : undefined,
@@ -175,6 +177,16 @@ export class DoomedProcess {
 
 function killIt(struck: DoomedProcess): Verdict {
   return struck.kill()
+}
+
+/** Kills it, once something else has passed the proxies: the answer to another message. */
+export function killOnceAnsweredTo(message: string): (struck: DoomedProcess) => Promise<Verdict> {
+  return async (struck) => {
+    const isAnswered = () =>
+      struck.events.some(({ name, point }) => name === message && point === 'answered')
+    await eventually(`the answer to ${message}`, isAnswered)
+    return struck.kill()
+  }
 }
 
 /** Kills it, once it has written down the answer that its caller got. */

@@ -24,6 +24,7 @@ export interface DoomedSetting {
   readonly writes: readonly string[]
   readonly reads: readonly string[]
   readonly resolveWhen: 'applied' | 'decided'
+  readonly timeoutMs: number
   /** The item that the transaction takes from every database; `<item>-warm-up` comes before it. */
   readonly item: string
   /** Written synchronously: what is in it was known to the process before it died. */

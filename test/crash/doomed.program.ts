@@ -64,7 +64,7 @@ function transfer(item: string, resolveWhen: 'applied' | 'decided'): Promise<voi
         await handles[name]?.query('SELECT amount FROM item WHERE id = $1', [item])
       }
     },
-    { reads: setting.reads, resolveWhen },
+    { reads: setting.reads, resolveWhen, timeoutMs: setting.timeoutMs },
   )
 }
 

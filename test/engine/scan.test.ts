@@ -117,7 +117,7 @@ describe('the scans', () => {
     expect(reports.filter((report) => report.type === 'scan-failed').length).toBeGreaterThan(15)
   })
 
-  test('look at what stays in doubt more often, with growing waits, and never storm', async () => {
+  test('look at what stays in doubt more often, with growing waits, and never storm (fault 66)', async () => {
     const { listings, world, stop } = scanning(() => [branch(GID)], WAITS)
     await world.run(2_000)
     const early = listings.length

@@ -15,17 +15,13 @@ import { MessageNames, participantOf } from '../crash/message-names.ts'
 import { disagreements, fullId, readDatabase } from '../crash/oracle.ts'
 import { APP } from '../crash/doomed-setting.ts'
 import type { Note } from '../crash/doomed-setting.ts'
+import type { Cast, ServerKill, ServerStage } from './server-kill-points.ts'
 
-/** What of the message was done when the server died. */
-export type ServerStage = 'sent, not processed' | 'processed, not answered' | 'answered'
-
-export interface ServerKill {
-  readonly victim: 'orders' | 'stock'
-  readonly message: string
-  readonly stage: ServerStage
-}
+/** When the killed server comes back: others waited once two connections to it were refused. */
+export type Restart = 'at once' | 'after others waited'
 
 export interface KilledServer {
+  readonly fate: Fate
   readonly disagreements: readonly string[]
   readonly answer: string
   /** From the victim's return until nothing was left, and until the caller was answered. */
@@ -33,44 +29,49 @@ export interface KilledServer {
   readonly answeredMs: number
 }
 
-type PgDefinition = ParticipantDefinition<PgHandle<pg.Pool>>
-type Two = { orders: PgDefinition; stock: PgDefinition }
+type Definitions = Record<string, ParticipantDefinition<PgHandle<pg.Pool>>>
 
 const ANSWER_MS = 25_000
 const SETTLE_MS = 15_000
 
 export class LivingOwner {
   readonly #cluster: CrashCluster
-  readonly #assent: Assent<Two>
+  readonly #cast: Cast
+  readonly #assent: Assent<Definitions>
   readonly #pools: readonly pg.Pool[]
+  /** Between its pools and the servers: these see the messages of the transaction. */
   readonly #proxies: ReadonlyMap<string, WireProxy>
+  /** Between its recovery and the servers. */
+  readonly #bypasses: ReadonlyMap<string, WireProxy>
   readonly #alarms: string[] = []
 
-  static async start(cluster: CrashCluster): Promise<LivingOwner> {
-    const proxies = await Promise.all(
-      cluster.databases.map(
-        async ({ name, server }) =>
-          [name, await WireProxy.listen({ targetPort: server.port })] as const,
-      ),
-    )
-    return new LivingOwner(cluster, new Map(proxies))
+  static async start(cluster: CrashCluster, cast: Cast): Promise<LivingOwner> {
+    const [proxies, bypasses] = await Promise.all([proxiesOf(cluster), proxiesOf(cluster)])
+    return new LivingOwner(cluster, cast, proxies, bypasses)
   }
 
-  private constructor(cluster: CrashCluster, proxies: ReadonlyMap<string, WireProxy>) {
+  private constructor(
+    cluster: CrashCluster,
+    cast: Cast,
+    proxies: ReadonlyMap<string, WireProxy>,
+    bypasses: ReadonlyMap<string, WireProxy>,
+  ) {
     this.#cluster = cluster
+    this.#cast = cast
     this.#proxies = proxies
+    this.#bypasses = bypasses
     this.#pools = cluster.databases.map(({ name, server }) => {
       const pool = new pg.Pool({ connectionString: proxies.get(name)!.url(server.url()) })
       pool.on('error', () => undefined)
       return pool
     })
-    const [orders, stock] = cluster.databases.map(({ server }, at) => {
-      const recovery = { connectionString: server.url() }
-      return participant(this.#pools[at]!, { recovery })
+    const participants = cluster.databases.map(({ name, server }, at) => {
+      const recovery = { connectionString: bypasses.get(name)!.url(server.url()) }
+      return [name, participant(this.#pools[at]!, { recovery })] as const
     })
     this.#assent = createAssent({
       app: APP,
-      participants: { orders: orders!, stock: stock! },
+      participants: Object.fromEntries(participants),
       onReport: (report) => {
         const isAlarm = report.type !== 'recovered' && report.type !== 'scan-failed'
         if (isAlarm) this.#alarms.push(JSON.stringify(report))
@@ -81,7 +82,8 @@ export class LivingOwner {
   async close(): Promise<void> {
     await this.#assent.close()
     await Promise.all(this.#pools.map((pool) => pool.end()))
-    await Promise.all([...this.#proxies.values()].map((proxy) => proxy.close()))
+    const proxies = [...this.#proxies.values(), ...this.#bypasses.values()]
+    await Promise.all(proxies.map((proxy) => proxy.close()))
   }
 
   /** Runs the transaction without killing anything; whatever the last kill left is gone then. */
@@ -89,7 +91,11 @@ export class LivingOwner {
     await this.#transfer(await this.#cluster.newItem(), () => undefined)
   }
 
-  async surviveKill(kill: ServerKill, fate: Fate): Promise<KilledServer> {
+  async surviveKill(
+    kill: ServerKill,
+    expected: Fate | 'either',
+    restart: Restart,
+  ): Promise<KilledServer> {
     const item = await this.#cluster.newItem()
     const { server } = this.#cluster.database(kill.victim)
     let txid = 'it never began'
@@ -98,6 +104,7 @@ export class LivingOwner {
       txid = id
     })
     await within(`${kill.message} to be reached`, killed, ANSWER_MS)
+    if (restart === 'after others waited') await this.#untilTriedInVain(kill.victim)
     await server.start()
     const backAt = performance.now()
     const answer = await within('an answer', answering, ANSWER_MS)
@@ -105,10 +112,12 @@ export class LivingOwner {
     const left = await this.#untilNothingIsPrepared()
     const settledMs = Math.round(performance.now() - backAt)
     const note: Note = { note: 'answered', ...answer }
+    const fate = expected === 'either' ? await this.#fateOf(item) : expected
     const found = await this.#judge(item, txid, note, fate)
     // After a kill, the promise must still find out: a truth that is only not known is not enough.
     const vague = answer.outcome === 'unknown' ? [`unclear answer: ${answer.error}`] : []
     return {
+      fate,
       answer: answer.outcome,
       disagreements: [...left, ...found, ...vague],
       ...{ answeredMs, settledMs },
@@ -117,13 +126,35 @@ export class LivingOwner {
 
   async #judge(item: string, txid: string, note: Note, fate: Fate): Promise<readonly string[]> {
     const databases = await Promise.all(
-      this.#cluster.databases.map((each) => readDatabase(each, 'writer', item, txid)),
+      this.#cluster.databases.map((each) => {
+        const isWriter = this.#cast.writes.includes(each.name)
+        return readDatabase(each, isWriter ? 'writer' : 'reader', item, txid)
+      }),
     )
-    const id = await fullId(this.#cluster, 'orders', txid)
+    const id = await fullId(this.#cluster, this.#cast.writes[0] ?? '', txid)
     const prepared = await this.#cluster.prepared()
     const [outcome, bareOutcome] = [await this.#outcome(id), await this.#outcome(txid)]
     const alarms = this.#alarms.splice(0)
     return disagreements({ databases, prepared, notes: [note], outcome, bareOutcome, alarms }, fate)
+  }
+
+  /** As the decider shows it: what everybody else is held to. */
+  async #fateOf(item: string): Promise<Fate> {
+    const decider = this.#cluster.database(this.#cast.writes[0] ?? '')
+    const text = 'SELECT amount FROM item WHERE id = $1'
+    const [row] = await decider.sql<{ amount: number }>(text, [item])
+    return row?.amount === 0 ? 'committed' : 'aborted'
+  }
+
+  /** Resolves when connections to a dead server were refused, by its port. */
+  async #untilTriedInVain(victim: string): Promise<void> {
+    const refusals = (): number =>
+      [this.#proxies, this.#bypasses]
+        .flatMap((proxies) => proxies.get(victim)!.transcript)
+        .filter((entry) => entry.point === 'closed' && entry.reason.includes('ECONNREFUSED')).length
+    const before = refusals()
+    const isTried = () => refusals() >= before + 2
+    await eventually(`somebody to try ${victim}`, isTried, { timeoutMs: SETTLE_MS })
   }
 
   async #outcome(id: string): Promise<string> {
@@ -167,17 +198,30 @@ export class LivingOwner {
     item: string,
     began: (txid: string) => void,
   ): Promise<{ outcome: string; error: string }> {
+    const { writes, reads } = this.#cast
     const take = 'UPDATE item SET amount = amount - 1 WHERE id = $1'
     try {
-      await this.#assent.transaction(async ({ orders, stock }, tx) => {
-        began(tx.id)
-        await orders.query(take, [item])
-        await stock.query(take, [item])
-      })
+      await this.#assent.transaction(
+        async (handles, tx) => {
+          began(tx.id)
+          for (const name of writes) await handles[name]?.query(take, [item])
+          const read = 'SELECT amount FROM item WHERE id = $1'
+          for (const name of reads) await handles[name]?.query(read, [item])
+        },
+        { reads },
+      )
       return { outcome: 'committed', error: '' }
     } catch (error) {
       const outcome = error instanceof AssentError ? error.outcome : 'aborted'
       return { outcome, error: String(error) }
     }
   }
+}
+
+async function proxiesOf(cluster: CrashCluster): Promise<ReadonlyMap<string, WireProxy>> {
+  const listening = cluster.databases.map(
+    async ({ name, server }) =>
+      [name, await WireProxy.listen({ targetPort: server.port })] as const,
+  )
+  return new Map(await Promise.all(listening))
 }

@@ -196,7 +196,7 @@ describe('transaction control inside a branch', () => {
     await expectNothing(orders, stock)
   })
 
-  test('savepoints pass, and a mark can’t be lost to one', async () => {
+  test('savepoints pass, and a mark can’t be lost to one (fault 115)', async () => {
     const { assent, orders, stock } = await openShop()
     await assent.transaction(async (db) => {
       await db.orders.query('savepoint a')
@@ -207,8 +207,16 @@ describe('transaction control inside a branch', () => {
       await db.orders.query('release savepoint a')
       await db.stock.query("select 'it''s; commit' as \"begin; commit\"")
       await db.stock.query('insert into t values (1)')
+      await db.stock.query('savepoint b')
+      await db.stock.query('insert into t values (2)')
+      await db.stock.query('rollback to b')
     })
-    expect([await orders.count(), await stock.count()]).toEqual([1, 1])
+    for (const database of [orders, stock]) {
+      expect(await database.count()).toBe(1)
+      expect(await database.sql('select decision from assent.mark')).toEqual([
+        { decision: 'commit' },
+      ])
+    }
   })
 
   test.each([
@@ -216,7 +224,7 @@ describe('transaction control inside a branch', () => {
     ['commit and chain', 'unknown', 1],
     ['rollback; begin', 'aborted', 0],
   ] as const)(
-    'hidden from us (%s), it is noticed and told as it is',
+    'hidden from us (%s), it is noticed and told as it is (fault 113)',
     async (hidden, outcome, rows) => {
       const { assent, orders, stock } = await openShop()
       const work = async (throws: boolean): Promise<unknown> =>
@@ -258,7 +266,7 @@ describe('transaction control inside a branch', () => {
 
 describe('a swallowed error', () => {
   test.each(['orders', 'stock'] as const)(
-    'in %s aborts everything and is the cause',
+    'in %s aborts everything and is the cause (fault 114)',
     async (where) => {
       const { assent, orders, stock } = await openShop()
       const error = await refusal(

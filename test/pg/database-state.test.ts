@@ -145,7 +145,7 @@ describe('what the user’s session looks like', () => {
     ['a role without rights', 'set local role pg_monitor'],
     ['a role for the whole session', 'set role pg_monitor'],
     ['another search path', 'set local search_path = nowhere'],
-    ['asynchronous commit', 'set synchronous_commit = off'],
+    ['asynchronous commit (fault 60)', 'set synchronous_commit = off'],
     ['no warnings', 'set client_min_messages = error'],
   ])('%s does not disturb the commit path', async (_what, text) => {
     const shop = await openShop()

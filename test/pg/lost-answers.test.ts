@@ -7,15 +7,7 @@ import type { Verdict } from '../../harness/wire-proxy.ts'
 import { refusal } from '../support/assent.ts'
 import { freshDatabase } from '../support/databases.ts'
 import type { TestDatabase } from '../support/databases.ts'
-
-/** The messages of the commit path, told by their SQL. */
-const KINDS = {
-  claim: /INSERT INTO "assent"\.mark(?!.*PREPARE TRANSACTION)(?!.*ON CONFLICT)/s,
-  vote: /PREPARE TRANSACTION/,
-  decide: /(^|;)COMMIT$/,
-  apply: /^COMMIT PREPARED/,
-} as const
-type Kind = keyof typeof KINDS
+import { kindOfMessage } from '../support/message-kinds.ts'
 
 interface Faults {
   /** What becomes of a message before the server gets it, by `participant kind`. */
@@ -31,9 +23,8 @@ async function proxied() {
   const through = async (name: 'orders' | 'stock', { url }: TestDatabase) => {
     const proxy = await WireProxy.listen({
       targetPort: Number(new URL(url).port),
-      name: ({ statements }) => {
-        const text = statements.map(({ sql }) => sql).join(';')
-        const kind = (Object.keys(KINDS) as Kind[]).find((each) => KINDS[each].test(text))
+      name: (message) => {
+        const kind = kindOfMessage(message)
         return kind === undefined ? undefined : `${name} ${kind}`
       },
       onRequest: (named) => faults.request[named.name]?.() ?? 'pass',
@@ -57,13 +48,13 @@ async function proxied() {
     onReport: () => undefined,
   })
   onTestFinished(() => assent.close())
-  const write = (timeoutMs = 2_000): Promise<void> =>
+  const write = (timeoutMs = 2_000, signal?: AbortSignal): Promise<void> =>
     assent.transaction(
       async ({ orders, stock }) => {
         await orders.query('insert into t values (1)')
         await stock.query('insert into t values (1)')
       },
-      { timeoutMs },
+      { timeoutMs, ...(signal === undefined ? {} : { signal }) },
     )
   const rows = async () => [await databases.orders.count(), await databases.stock.count()]
   const settled = async (expected: readonly number[]): Promise<void> => {
@@ -77,17 +68,17 @@ const never = () => new Promise<Verdict>(() => undefined)
 
 describe('an answer that is cut off', () => {
   test.each([
-    ['orders claim', 'ASSENT_UNCLEAR'],
-    ['stock vote', 'ASSENT_UNCLEAR'],
-  ] as const)('to %s aborts everywhere, and says so', async (message, code) => {
+    ['the claim', 'orders claim'],
+    ['PREPARE (fault 30)', 'stock vote'],
+  ] as const)('to %s aborts everywhere, and says so', async (_what, message) => {
     const { faults, write, settled } = await proxied()
     faults.answer[message] = () => 'drop-connection'
-    const error = await refusal(write(), code)
+    const error = await refusal(write(), 'ASSENT_UNCLEAR')
     expect(error.retryable).toBe(true)
     await settled([0, 0])
   })
 
-  test('to COMMIT is looked up in the register: the promise resolves', async () => {
+  test('to COMMIT is looked up in the register: the promise resolves (fault 31)', async () => {
     const { faults, write, settled } = await proxied()
     faults.answer['orders decide'] = () => 'drop-connection'
     await write()
@@ -103,6 +94,22 @@ describe('an answer that is cut off', () => {
 })
 
 describe('a message that never arrives', () => {
+  test.each(['orders claim', 'stock vote'])(
+    '%s: everything is aborted, and nothing was prepared (fault 29)',
+    async (message) => {
+      const { faults, write, settled, databases } = await proxied()
+      let seen: readonly string[] = []
+      faults.request[message] = async (): Promise<Verdict> => {
+        seen = await databases.stock.prepared()
+        return 'drop-connection'
+      }
+      const error = await refusal(write(), 'ASSENT_UNCLEAR')
+      expect(error.retryable).toBe(true)
+      expect(seen).toEqual([])
+      await settled([0, 0])
+    },
+  )
+
   test('COMMIT: the register proves that it can never commit, and everything is aborted', async () => {
     const { faults, write, settled } = await proxied()
     faults.request['orders decide'] = () => 'drop-connection'
@@ -132,7 +139,7 @@ describe('an answer that does not come', () => {
     },
   )
 
-  test('to COMMIT within the time: unknown, with an id that can be asked', async () => {
+  test('to COMMIT within the time: unknown, with an id that can be asked (fault 31)', async () => {
     const { assent, faults, write, settled } = await proxied()
     faults.answer['orders decide'] = never
     const error = await refusal(write(500), 'ASSENT_TIMEOUT', 'unknown')
@@ -161,6 +168,24 @@ describe('an answer that does not come', () => {
     const { faults, write, settled } = await proxied()
     faults.request['stock apply'] = never
     await write(500)
+    await settled([1, 1])
+  })
+})
+
+describe('a signal that is aborted after the decision (fault 82)', () => {
+  test.each([
+    ['when COMMIT is answered', 'answer', 'orders decide'],
+    ['when COMMIT PREPARED is sent', 'request', 'stock apply'],
+    ['when COMMIT PREPARED is answered', 'answer', 'stock apply'],
+  ] as const)('%s comes too late: committed', async (_when, point, message) => {
+    const { faults, write, settled } = await proxied()
+    const controller = new AbortController()
+    faults[point][message] = () => {
+      controller.abort(new Error('too late'))
+      return 'pass'
+    }
+    await write(2_000, controller.signal)
+    expect(controller.signal.aborted).toBe(true)
     await settled([1, 1])
   })
 })

@@ -54,7 +54,7 @@ async function makeTable(server: PostgresServer): Promise<void> {
 }
 
 describe('a database is refused before anything is marked', () => {
-  test.each(['fsync', 'full_page_writes'])('with %s off', async (setting) => {
+  test.each(['fsync', 'full_page_writes'])('with %s off (fault 60)', async (setting) => {
     const server = await openServer({ [setting]: 'off' })
     await makeTable(server)
     const { orders, run, close } = await overBoth(server)

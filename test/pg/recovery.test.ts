@@ -36,7 +36,7 @@ describe('recovery, by itself and in the background', () => {
       .toContainEqual(expect.objectContaining({ type: 'recovered', outcome: 'committed' }))
   })
 
-  test('leaves alone what is prepared while its process is still alive', async () => {
+  test('leaves alone what is prepared while its process is still alive (fault 63)', async () => {
     const shop = await openShop()
     const leftover = await leaveBehind(shop, 'voted')
     for (let round = 0; round < 3; round += 1) {
@@ -239,7 +239,7 @@ describe('a lost vote', () => {
 })
 
 describe('strangers', () => {
-  test('are left alone and reported: other apps, unreadable ids, unknown registers', async () => {
+  test('are left alone and reported: other apps (fault 69), unreadable ids (fault 70), unknown registers', async () => {
     const shop = await openShop()
     const gids = {
       'A1.other.orders.AAAAAAAA.AAAAAAAAAAAAAAAAAAAA.stock': 'other-app',

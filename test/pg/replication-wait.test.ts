@@ -1,10 +1,13 @@
 import { afterAll, beforeAll, expect, test, onTestFinished } from 'vitest'
 import pg from 'pg'
 import { createAssent } from 'assent'
+import type { Report } from 'assent'
 import { pg as participant } from 'assent/pg'
 import { PostgresServer } from '../../harness/postgres-server.ts'
 import { refusal } from '../support/assent.ts'
+import { type TranscriptEntry, type Verdict, WireProxy } from '../../harness/wire-proxy.ts'
 import { freshDatabase } from '../support/databases.ts'
+import { kindOfMessage } from '../support/message-kinds.ts'
 
 /**
  * A server that waits for a synchronous standby which does not exist. Cutting such a wait off leaves
@@ -17,6 +20,7 @@ beforeAll(async () => {
   server = await PostgresServer.create({ name: 'replicated' })
   await server.start()
   admin = new pg.Pool({ connectionString: server.url() })
+  admin.on('error', () => undefined)
 })
 
 afterAll(async () => {
@@ -89,20 +93,27 @@ function cutWaits(): () => Promise<void> {
   return stop
 }
 
-async function scene(database: string) {
+const STATEMENT_MS = 300
+
+/** `statementMs` is the default of all sessions, but for those of recovery. */
+async function scene(database: string, statementMs = 0) {
   await admin.query(`create database ${database}`)
-  const replicated = new pg.Pool({ connectionString: server.url(database) })
+  await admin.query(`alter database ${database} set statement_timeout = ${statementMs}`)
+  const proxy = await WireProxy.listen({ targetPort: server.port, name: kindOfMessage })
+  const replicated = new pg.Pool({ connectionString: proxy.url(server.url(database)) })
   replicated.on('error', () => undefined)
   const other = await freshDatabase('first')
+  const reports: Report[] = []
   const assent = createAssent({
     app: 'shop',
     participants: { replicated: participant(replicated), other: participant(other.pool) },
-    onReport: () => undefined,
+    onReport: (report) => reports.push(report),
   })
   onTestFinished(async () => {
     await setStandby('')
     await assent.close()
     await replicated.end()
+    await proxy.close()
   })
   await replicated.query('create table t (x int)')
   const write = (decider: 'replicated' | 'other'): Promise<void> =>
@@ -119,10 +130,10 @@ async function scene(database: string) {
     return [rows[0]?.n ?? -1, await other.count()]
   }
   await write('replicated')
-  return { assent, other, write, count, replicated }
+  return { assent, proxy, reports, write, count, replicated }
 }
 
-test('a COMMIT whose wait for replication was cut off is unknown, until it is replicated', async () => {
+test('a COMMIT whose wait for replication was cut off is unknown, until it is replicated (fault 81)', async () => {
   const { assent, write, count } = await scene('decider')
   await setStandby('nobody')
   await commitsWait()
@@ -150,3 +161,24 @@ test('a PREPARE whose wait for replication was cut off is no yes: everything is 
   await expect.poll(async () => rowsOf(replicated, prepared), { timeout: 10_000 }).toEqual([])
   expect(await count()).toEqual([1, 1])
 })
+
+test('a statement time-out inside COMMIT PREPARED is unclear, and found out (fault 80)', async () => {
+  const { write, count, proxy, reports } = await scene('slow_end', STATEMENT_MS)
+  proxy.hooks.onRequest = async ({ name }): Promise<Verdict> => {
+    if (name !== 'apply') return 'pass'
+    await setStandby('nobody')
+    await commitsWait()
+    return 'pass'
+  }
+  await write('other')
+  const [end] = proxy.transcript.filter((entry) => isAnswerTo(entry, 'apply'))
+  expect(end).toMatchObject({ answer: { commandTags: ['COMMIT PREPARED'] } })
+  expect(end).toMatchObject({ answer: { notices: [{ sqlState: '01000' }] } })
+  expect(reports).toEqual([])
+  await setStandby('')
+  await expect.poll(count, { timeout: 10_000 }).toEqual([2, 2])
+})
+
+function isAnswerTo(entry: TranscriptEntry, name: string): boolean {
+  return entry.point === 'answer' && entry.named.name === name && entry.answer.notices.length > 0
+}

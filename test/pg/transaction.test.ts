@@ -284,7 +284,7 @@ describe('time and retries', () => {
     await expectNothing(orders, stock)
   })
 
-  test('a full pool does not hold the other database’s connection beyond the deadline', async () => {
+  test('a full pool does not hold the other database’s connection beyond the deadline (fault 75)', async () => {
     const { assent, orders, stock } = await openShop({}, { stock: { max: 1 } })
     const taken = await stock.pool.connect()
     await refusal(

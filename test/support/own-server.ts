@@ -1,0 +1,49 @@
+/**
+ * Servers of a test's own: for what can't be done to the servers that all tests share.
+ */
+import { onTestFinished } from 'vitest'
+import pg from 'pg'
+import { PostgresServer } from '../../harness/postgres-server.ts'
+import type { TestDatabase } from './databases.ts'
+
+/** A started server, removed when the test is over. */
+export async function ownServer(
+  name: string,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<PostgresServer> {
+  const server = await PostgresServer.create({ name, settings })
+  onTestFinished(() => server.remove())
+  await server.start()
+  return server
+}
+
+let serial = 0
+
+/** A fresh database on it, with a table `t (x int)`. Its pools survive the server's death. */
+export async function ownDatabase(
+  server: PostgresServer,
+  config: pg.PoolConfig = {},
+): Promise<TestDatabase> {
+  serial += 1
+  const name = `own_${serial}`
+  await server.createDatabase(name)
+  const url = server.url(name)
+  const pool = new pg.Pool({ connectionString: url, ...config })
+  const side = new pg.Pool({ connectionString: url, max: 2, application_name: 'witness' })
+  for (const each of [pool, side]) each.on('error', () => undefined)
+  onTestFinished(async () => {
+    await Promise.all([pool, side].map((each) => each.end()))
+  })
+  await side.query('create table t (x int)')
+  return {
+    ...{ name, url, pool },
+    sql: async (text, values = []) =>
+      (await side.query<Record<string, unknown>>(text, [...values])).rows,
+    prepared: async () => {
+      const text = 'select gid from pg_prepared_xacts where database = $1 order by gid'
+      return (await side.query<{ gid: string }>(text, [name])).rows.map((row) => row.gid)
+    },
+    count: async () =>
+      Number((await side.query<{ n: string }>('select count(*) as n from t')).rows[0]?.n),
+  }
+}
