@@ -53,6 +53,9 @@ export class Scan {
     const { world, signal } = this.#setting
     const pause = new Pause()
     this.#pauses.set(participant.name, pause)
+    signal.addEventListener('abort', () => {
+      pause.reconsider()
+    })
     // The first look comes soon: a process is often started to replace one that died.
     let pauseMs = LIMITS.scanMs * 0.5 * world.random()
     for (;;) {
@@ -239,8 +242,9 @@ export class Scan {
 
 /** The pause before a scan: until a moment that may change, or until somebody ends it. */
 class Pause {
-  #changed = new AbortController()
   #state: 'resting' | 'ended' = 'resting'
+  /** Ends the wait that is under way, so that the moment is read anew. */
+  #wake = (): void => undefined
 
   async rest(
     until: () => number,
@@ -251,19 +255,24 @@ class Pause {
     while (!signal.aborted && this.#isResting()) {
       const leftMs = until() - world.now()
       if (leftMs <= 0) return
-      this.#changed = new AbortController()
-      await world.rest(leftMs, AbortSignal.any([this.#changed.signal, signal]))
+      const { promise, resolve } = Promise.withResolvers<undefined>()
+      this.#wake = () => {
+        resolve(undefined)
+      }
+      const cancel = world.timer(leftMs, this.#wake, 'background')
+      await promise
+      cancel()
     }
   }
 
-  /** The moment may have changed. */
+  /** The moment may have changed, or nobody waits any more. */
   reconsider(): void {
-    this.#changed.abort()
+    this.#wake()
   }
 
   end(): void {
     this.#state = 'ended'
-    this.#changed.abort()
+    this.#wake()
   }
 
   #isResting(): boolean {

@@ -25,7 +25,11 @@ function simulatedWorld(): World & { run(ms: number): Promise<void> } {
     now: () => now,
     random: () => 0.5,
     randomBytes: (length) => new Uint8Array(length),
-    timer: () => () => undefined,
+    timer: (ms, then) => {
+      const sleeper = { at: now + ms, wake: then }
+      sleepers.add(sleeper)
+      return () => sleepers.delete(sleeper)
+    },
     sleep: rest,
     rest,
     async run(ms) {
