@@ -8,7 +8,7 @@ import { constants } from 'node:os'
 import { installExitCleanup } from '../harness/postgres-server.ts'
 import { HELP, readArguments } from './options.ts'
 import type { Reading } from './options.ts'
-import { run, runProfile } from './run.ts'
+import { run, runGrowth, runProfile } from './run.ts'
 
 const interrupted = new AbortController()
 let killer: 'SIGINT' | 'SIGTERM' | 'SIGHUP' | undefined
@@ -37,6 +37,9 @@ async function perform(reading: Reading): Promise<number> {
         return 2
       case 'profile':
         await runProfile(reading.options, print)
+        return 0
+      case 'growth':
+        await runGrowth(reading.options, interrupted.signal, print)
         return 0
       case 'measure':
         await run(reading.options, interrupted.signal, print)

@@ -15,10 +15,12 @@ export interface BenchOptions {
   /** Servers to use instead of two of our own; empty or both. */
   readonly urls: ReadonlyMap<string, string>
   readonly json: string | undefined
+  /** How many transactions a run for growth makes. */
+  readonly growth: number
 }
 
 export type Reading =
-  | { readonly kind: 'measure' | 'profile'; readonly options: BenchOptions }
+  | { readonly kind: 'measure' | 'profile' | 'growth'; readonly options: BenchOptions }
   | { readonly kind: 'help' }
   | { readonly kind: 'wrong'; readonly message: string }
 
@@ -40,6 +42,8 @@ it starts itself. Takes about nine minutes.
   --json FILE       writes everything that was measured to this file too
   --profile         instead: runs the first contender given with --only (default assent-applied) for
                     some seconds, 16 at once, and writes a CPU profile of this process
+  --growth N        instead: runs so many transactions with forgetting on, 1,000 to 1,000,000, and prints
+                    whether tables, memory or the cost of a transaction grow
   --help            prints this
 
 Exit code: 0 measured, whatever the figures · 1 a contender's result was wrong, or the bench
@@ -47,7 +51,15 @@ failed · 2 wrong arguments · 130 interrupted.
 `
 
 const FLAGS = ['--quick', '--profile'] as const
-const VALUED = ['--only', '--at-once', '--round-trip', '--rounds', '--url', '--json'] as const
+const VALUED = [
+  '--growth',
+  '--only',
+  '--at-once',
+  '--round-trip',
+  '--rounds',
+  '--url',
+  '--json',
+] as const
 type Flag = (typeof FLAGS)[number]
 type Valued = (typeof VALUED)[number]
 
@@ -71,11 +83,19 @@ export function readArguments(given: readonly string[]): Reading {
       if (value === undefined || value === '') throw wrong(`${name} needs a value, and got nothing`)
       values.set(name, [...(values.get(name) ?? []), value])
     }
-    return { kind: flags.has('--profile') ? 'profile' : 'measure', options: read(flags, values) }
+    return { kind: kindOf(flags, values), options: read(flags, values) }
   } catch (error) {
     if (error instanceof WrongArgument) return { kind: 'wrong', message: error.message }
     throw error
   }
+}
+
+function kindOf(
+  flags: ReadonlySet<Flag>,
+  values: ReadonlyMap<Valued, string[]>,
+): 'measure' | 'profile' | 'growth' {
+  if (values.has('--growth')) return 'growth'
+  return flags.has('--profile') ? 'profile' : 'measure'
 }
 
 function read(flags: ReadonlySet<Flag>, values: ReadonlyMap<Valued, string[]>): BenchOptions {
@@ -89,6 +109,7 @@ function read(flags: ReadonlySet<Flag>, values: ReadonlyMap<Valued, string[]>): 
     pace: flags.has('--quick') ? 'quick' : 'full',
     urls: readUrls(values.get('--url') ?? []),
     json: last('--json'),
+    growth: readNumber('--growth', last('--growth') ?? '100000', 1_000, 1_000_000),
   }
 }
 
@@ -107,7 +128,7 @@ function readNumbers(name: Valued, text: string, least: number, most: number): r
 
 function readNumber(name: Valued, text: string, least: number, most: number): number {
   const value = Number(text)
-  if (/^\d{1,4}$/.test(text) && value >= least && value <= most) return value
+  if (/^\d{1,7}$/.test(text) && value >= least && value <= most) return value
   const got = JSON.stringify(text)
   throw wrong(`${name} needs whole numbers from ${least} to ${most}, and got ${got}`)
 }

@@ -11,6 +11,7 @@ import { count } from './counters.ts'
 import type { Counts } from './counters.ts'
 import { lookAround } from './environment.ts'
 import { judge } from './goals.ts'
+import { GROWTH_HEADER, GROWTH_SETTINGS, measureGrowth, printGrowth } from './growth.ts'
 import { measureIdle } from './idle.ts'
 import type { Idle } from './idle.ts'
 import { openLink } from './link.ts'
@@ -88,6 +89,26 @@ export async function runProfile(options: BenchOptions, print: Print): Promise<v
     print(`\n${CONTENDERS[name].title}, 16 at once`)
     for (const line of taken.summary) print(line)
     print(`\nThe profile is in ${taken.file}`)
+  } finally {
+    await stage.close()
+  }
+}
+
+export async function runGrowth(
+  options: BenchOptions,
+  signal: AbortSignal,
+  print: Print,
+): Promise<void> {
+  const stage = await Stage.open(options.urls, GROWTH_SETTINGS)
+  try {
+    for (const line of printEnvironment(await lookAround(stage))) print(line)
+    print(`\n${GROWTH_HEADER}`)
+    const readings = await measureGrowth(options.growth, stage, signal, (reading) => {
+      print(printGrowth(reading))
+    })
+    if (options.json !== undefined) {
+      writeFileSync(options.json, `${JSON.stringify(readings, undefined, 2)}\n`)
+    }
   } finally {
     await stage.close()
   }

@@ -28,11 +28,17 @@ export class Stage {
   readonly #serverUrls: Urls
   readonly #database: string
 
-  static async open(given: ReadonlyMap<string, string>): Promise<Stage> {
+  /** `settings` of our own servers, beside those above. */
+  static async open(
+    given: ReadonlyMap<string, string>,
+    settings: Readonly<Record<string, string>> = {},
+  ): Promise<Stage> {
     const [orders, stock] = [given.get('orders'), given.get('stock')]
     if (orders !== undefined && stock !== undefined) return new Stage([], { orders, stock }).#set()
     const servers = await Promise.all(
-      ['orders', 'stock'].map((name) => PostgresServer.create({ name, settings: SERVER_SETTINGS })),
+      ['orders', 'stock'].map((name) =>
+        PostgresServer.create({ name, settings: { ...SERVER_SETTINGS, ...settings } }),
+      ),
     )
     try {
       await Promise.all(servers.map((server) => server.start()))
