@@ -42,8 +42,8 @@ it starts itself. Takes about nine minutes.
   --json FILE       writes everything that was measured to this file too
   --profile         instead: runs the first contender given with --only (default assent-applied) for
                     some seconds, 16 at once, and writes a CPU profile of this process
-  --growth N        instead: runs so many transactions with forgetting on, 1,000 to 1,000,000, and prints
-                    whether tables, memory or the cost of a transaction grow
+  --growth N        instead: runs so many transactions with forgetting on, 1,000 to 1,000,000, and
+                    prints whether tables, memory or the cost of a transaction grow
   --help            prints this
 
 Exit code: 0 measured, whatever the figures · 1 a contender's result was wrong, or the bench

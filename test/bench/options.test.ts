@@ -14,6 +14,7 @@ describe('the arguments of npm run bench', () => {
         pace: 'full',
         urls: new Map(),
         json: undefined,
+        growth: 100_000,
       },
     })
   })
@@ -42,9 +43,14 @@ describe('the arguments of npm run bench', () => {
           ['stock', stock],
         ]),
         json: 'f',
+        growth: 100_000,
       },
     })
     expect(readArguments(['--profile']).kind).toBe('profile')
+    expect(readArguments(['--growth', '2000'])).toMatchObject({
+      kind: 'growth',
+      options: { growth: 2_000 },
+    })
     expect(readArguments(['--quick', '--help']).kind).toBe('help')
   })
 
@@ -54,6 +60,7 @@ describe('the arguments of npm run bench', () => {
     [['--rounds'], '--rounds needs a value, and got nothing'],
     [['--rounds=0'], '--rounds needs whole numbers from 1 to 100, and got "0"'],
     [['--at-once', '1,x'], '--at-once needs whole numbers from 1 to 64, and got "x"'],
+    [['--growth', '10'], '--growth needs whole numbers from 1000 to 1000000, and got "10"'],
     [['--round-trip', '0.5'], '--round-trip needs whole numbers from 0 to 100, and got "0.5"'],
     [['--url', 'orders=postgres://a/b'], '--url needs both, orders=… and stock=…, and got one'],
   ])('%j is refused with what is expected', (given, message) => {
