@@ -59,7 +59,7 @@ export async function measure(
   link: Link,
   umpire: Umpire,
 ): Promise<SettingResult> {
-  const lanes = new Map(names.map((name) => [name, openPools(link.urls)] as const))
+  const lanes = new Map(names.map((name) => [name, openLane(name, link)] as const))
   try {
     const results: Round[] = []
     // A short round that doesn't count: it opens connections and warms the code.
@@ -69,40 +69,51 @@ export async function measure(
     }
     return { ...setting, roundTripMs: link.roundTripMs, results }
   } finally {
-    await Promise.all([...lanes.values()].map(closePools))
+    await Promise.all([...lanes.values()].map(closeLane))
   }
 }
 
+/** A contender with its connections, open for all of its turns: as in a program that runs for long. */
+interface Lane {
+  readonly pools: Pools
+  readonly runner: Runner
+}
+
+function openLane(name: ContenderName, link: Link): Lane {
+  const pools = openPools(link.urls)
+  return { pools, runner: CONTENDERS[name].open(pools) }
+}
+
+async function closeLane({ pools, runner }: Lane): Promise<void> {
+  await runner.close()
+  await closePools(pools)
+}
+
 async function takeTurns(
-  lanes: ReadonlyMap<ContenderName, Pools>,
+  lanes: ReadonlyMap<ContenderName, Lane>,
   setting: Setting,
   umpire: Umpire,
 ): Promise<Round> {
   const samples: Partial<Record<ContenderName, Sample>> = {}
-  for (const [name, pools] of shuffled([...lanes])) {
+  for (const [name, { runner }] of shuffled([...lanes])) {
     umpire.signal.throwIfAborted()
-    samples[name] = await takeTurn(name, pools, setting, umpire)
+    samples[name] = await takeTurn(name, runner, setting, umpire)
   }
   return samples
 }
 
 async function takeTurn(
   name: ContenderName,
-  pools: Pools,
+  runner: Runner,
   { atOnce, turnMs }: Setting,
   { ledger, servers }: Umpire,
 ): Promise<Sample> {
-  const { open, writes } = CONTENDERS[name]
-  const runner = open(pools)
-  try {
-    ledger.add(writes, (await race(runner, atOnce, turnMs * WARM_UP_SHARE)).transactions)
-    const sample = await race(runner, atOnce, turnMs, servers)
-    ledger.add(writes, sample.transactions)
-    await ledger.verify(name)
-    return sample
-  } finally {
-    await runner.close()
-  }
+  const { writes } = CONTENDERS[name]
+  ledger.add(writes, (await race(runner, atOnce, turnMs * WARM_UP_SHARE)).transactions)
+  const sample = await race(runner, atOnce, turnMs, servers)
+  ledger.add(writes, sample.transactions)
+  await ledger.verify(name)
+  return sample
 }
 
 /** Keeps `atOnce` transactions under way for `durationMs`, and waits for the last answers. */
