@@ -50,6 +50,7 @@ export class Wire {
   naming: 'allowed' | 'never' = 'never'
   readonly #connection: PgConnection
   readonly #listeners = new Set<WireListener>()
+  #ahead: { readonly statements: readonly Statement[]; readonly bytes: Buffer } | undefined
   /** By the text of the statement. */
   readonly #names = new Map<string, Name>()
 
@@ -100,10 +101,22 @@ export class Wire {
     return parsing
   }
 
-  /** Writes statements without a Sync: whatever is written next belongs to the same message. */
+  /**
+   * Writes statements without a Sync: whatever is written next belongs to the same message. The same
+   * list of statements without values comes again and again: its bytes are kept.
+   */
   writeAhead(statements: readonly Statement[]): Parsing | undefined {
+    const kept = this.#ahead
+    if (kept?.statements === statements) {
+      this.#connection.stream.write(kept.bytes)
+      return undefined
+    }
     const parsing = this.#encode(statements)
-    this.#connection.stream.write(writer.take())
+    const bytes = writer.take()
+    // As long as something of it is to be parsed, the next time will be another message.
+    const isAgain = parsing === undefined && statements.every(({ again }) => again === true)
+    if (isAgain && this.naming === 'allowed') this.#ahead = { statements, bytes }
+    this.#connection.stream.write(bytes)
     return parsing
   }
 
@@ -137,6 +150,7 @@ export class Wire {
   }
 
   #doubtNames(): void {
+    this.#ahead = undefined
     for (const entry of this.#names.values()) entry.state = 'doubtful'
   }
 }
