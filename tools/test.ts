@@ -15,7 +15,7 @@ const rest = args.filter((arg) => arg !== '--full' && arg !== '--versions')
 const isFull = args.includes('--full')
 const isMatrix = args.includes('--versions') || (isFull && rest.length === 0)
 
-if (isFull || isMatrix) prepareMatrix()
+if (isFull || isMatrix) prepareOrExit()
 const failed: string[] = []
 if (isFull) run('test/full', ['test/full', ...rest], { ASSENT_FULL: '1' })
 if (!isFull && !isMatrix) run('npm test', rest, {})
@@ -25,6 +25,15 @@ for (const { title, files, env, node } of isMatrix ? versionMatrix() : []) {
 }
 if (failed.length > 0) console.log(`FAILED: ${failed.join(', ')}`)
 process.exitCode = failed.length === 0 ? 0 : 1
+
+function prepareOrExit(): void {
+  try {
+    prepareMatrix()
+  } catch (error) {
+    console.error((error as Error).message)
+    process.exit(1)
+  }
+}
 
 function run(title: string, given: readonly string[], env: Env, node = process.execPath): void {
   const { status } = spawnSync(node, ['node_modules/vitest/vitest.mjs', 'run', ...given], {

@@ -45,29 +45,23 @@ export function prepareMatrix(): void {
 
 export function versionMatrix(): readonly Round[] {
   const node = process.execPath
-  const servers = ['14', '15', '16', '17'].map(
-    (major): Round => ({
-      title: `PostgreSQL ${major}`,
-      node,
-      env: { ASSENT_POSTGRES: major },
-      files: CORE,
-    }),
-  )
-  const drivers = ['8.11', '8.13', '8.14', '8.16', '8.17', '8.22'].map(
-    (version): Round => ({
-      title: `node-postgres ${version}`,
-      node,
-      env: { ASSENT_DRIVER: version },
-      files: CONTRACT,
-    }),
-  )
-  const runtimes = ['22', '26'].map(
-    (major): Round => ({
-      title: `Node ${major}`,
-      node: join(packageFolder('runtimes', `node-${major}`), 'bin', 'node'),
-      env: { ASSENT_NODE: major },
-      files: RUNTIME,
-    }),
-  )
+  const servers = ['14', '15', '16', '17'].map((major): Round => ({
+    title: `PostgreSQL ${major}`,
+    node,
+    env: { ASSENT_POSTGRES: major },
+    files: CORE,
+  }))
+  const drivers = ['8.11', '8.13', '8.14', '8.16', '8.17', '8.22'].map((version): Round => ({
+    title: `node-postgres ${version}`,
+    node,
+    env: { ASSENT_DRIVER: version },
+    files: CONTRACT,
+  }))
+  const runtimes = ['22', '26'].map((major): Round => ({
+    title: `Node ${major}`,
+    node: join(packageFolder('runtimes', `node-${major}`), 'bin', 'node'),
+    env: { ASSENT_NODE: major },
+    files: RUNTIME,
+  }))
   return [...servers, ...drivers, ...runtimes]
 }

@@ -84,7 +84,15 @@ describe.each(['killed', 'restarted'] as const)('fault 103: a pooler is %s', (wa
 })
 
 test('every message that passes a pooler was met', () => {
-  expect(messages.map(kindOf)).toEqual(['begin', 'work', 'begin', 'work', 'claim', 'vote', 'decide'])
+  expect(messages.map(kindOf)).toEqual([
+    'begin',
+    'work',
+    'begin',
+    'work',
+    'claim',
+    'vote',
+    'decide',
+  ])
 })
 
 /**

@@ -190,7 +190,9 @@ describe('without a direct connection', () => {
   test('a transaction over two databases is refused, and the error says what to give', async () => {
     const { assent, orders, stock, write } = await pooledShop({}, () => ({}))
     const error = await refusal(write(), 'ASSENT_POOLER')
-    expect(error.message).toMatch(/(orders|stock): .*pooler or proxy.*recovery: \{ connectionString/)
+    expect(error.message).toMatch(
+      /(orders|stock): .*pooler or proxy.*recovery: \{ connectionString/,
+    )
     await expectNothing(orders, stock)
     for (const database of [orders, stock]) expect(await changedSettings(database)).toEqual([])
     await assent.transaction((db) => db.orders.query('insert into t values (1)'))

@@ -37,7 +37,7 @@ interface Linked {
   /** Through the proxy. */
   readonly pool: pg.Pool
   /** Plain SQL, beside everything. */
-  sql(text: string): Promise<readonly Record<string, unknown>[]>
+  readonly sql: (text: string) => Promise<readonly Record<string, unknown>[]>
   readonly direct: pg.PoolConfig
 }
 
