@@ -14,7 +14,7 @@ export default defineConfig({
     alias,
     globalSetup: ['test/support/global-servers.ts'],
     include: ['test/**/*.test.ts', 'harness/**/*.test.ts'],
-    exclude: process.env['ASSENT_FULL'] ? [] : ['test/full/**'],
+    exclude: ['**/node_modules/**', ...(process.env['ASSENT_FULL'] ? [] : ['test/full/**'])],
     maxWorkers: 2,
     testTimeout: 60_000,
     expect: { poll: { timeout: 10_000 } },
