@@ -12,8 +12,9 @@ type Env = Readonly<Record<string, string>>
 
 const args = process.argv.slice(2)
 const rest = args.filter((arg) => arg !== '--full' && arg !== '--versions')
-const isFull = args.includes('--full')
-const isMatrix = args.includes('--versions') || (isFull && rest.length === 0)
+const isOnlyMatrix = args.includes('--versions')
+const isFull = args.includes('--full') && !isOnlyMatrix
+const isMatrix = isOnlyMatrix || (isFull && rest.length === 0)
 
 if (isFull || isMatrix) prepareOrExit()
 const failed: string[] = []
