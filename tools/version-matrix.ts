@@ -57,7 +57,7 @@ export function versionMatrix(): readonly Round[] {
     title: `node-postgres ${version}`,
     node,
     env: { ASSENT_DRIVER: version },
-    files: CONTRACT,
+    files: DRIVER,
   }))
   const runtimes = ['22', '26'].map((major): Round => ({
     title: `Node ${major}`,
