@@ -8,7 +8,8 @@ import { fromSet } from '../../harness/on-demand.ts'
 import { expectNothing, openShop, refusal, rejection } from '../support/assent.ts'
 import type { Shop } from '../support/assent.ts'
 
-const load = fromSet('drivers')
+/** In a test, not at the top: they are installed for the long tests only, and collected by others. */
+const load = (name: string): unknown => fromSet('drivers')(name)
 
 interface Row {
   readonly x: number
@@ -19,8 +20,13 @@ interface Cursor {
 }
 type Submits = new (text: string, values?: readonly unknown[], config?: object) => unknown
 
-const CursorOf = load('pg-cursor') as Submits
-const QueryStreamOf = load('pg-query-stream') as Submits
+function cursorOf(...of: ConstructorParameters<Submits>): unknown {
+  return new (load('pg-cursor') as Submits)(...of)
+}
+
+function streamOf(...of: ConstructorParameters<Submits>): unknown {
+  return new (load('pg-query-stream') as Submits)(...of)
+}
 
 /** `query` as pg types it knows no cursors; the pool's own types do, where they are installed. */
 type AnyQuery = (query: unknown) => unknown
@@ -40,7 +46,7 @@ describe.each(handles)('through the %s', (kind) => {
     const { assent, orders, stock } = await openShop()
     const seen: number[][] = []
     await assent.transaction(async (db) => {
-      const cursor = queryOf(db, kind)(new CursorOf(SERIES, [5])) as Cursor
+      const cursor = queryOf(db, kind)(cursorOf(SERIES, [5])) as Cursor
       for (;;) {
         const rows = await cursor.read(2)
         if (rows.length === 0) break
@@ -59,7 +65,7 @@ describe.each(handles)('through the %s', (kind) => {
     await assent.transaction(async (db) => {
       await db.stock.query('insert into t values (1)')
       await db.orders.query('insert into t values (1)')
-      const cursor = queryOf(db, kind)(new CursorOf(SERIES, [1000])) as Cursor
+      const cursor = queryOf(db, kind)(cursorOf(SERIES, [1000])) as Cursor
       expect(await cursor.read(3)).toHaveLength(3)
       await cursor.close()
     })
@@ -71,7 +77,7 @@ describe.each(handles)('through the %s', (kind) => {
     const error = await refusal(
       assent.transaction(async (db) => {
         await db.stock.query('insert into t values (1)')
-        const cursor = queryOf(db, kind)(new CursorOf('select 1 / (2 - $1) as x', [2])) as Cursor
+        const cursor = queryOf(db, kind)(cursorOf('select 1 / (2 - $1) as x', [2])) as Cursor
         expect(await rejection(cursor.read(1))).toMatchObject({ code: '22012' })
         await db.stock.query('insert into t values (2)')
       }),
@@ -87,7 +93,7 @@ describe.each(handles)('through the %s', (kind) => {
       async (db) => {
         await db.stock.query('insert into t values (1)')
         await db.orders.query('insert into t values (1)')
-        await (queryOf(db, kind)(new CursorOf(SERIES, [1000])) as Cursor).read(3)
+        await (queryOf(db, kind)(cursorOf(SERIES, [1000])) as Cursor).read(3)
       },
       { timeoutMs: 500 },
     )
@@ -100,7 +106,7 @@ describe.each(handles)('through the %s', (kind) => {
     let sum = 0
     await assent.transaction(async (db) => {
       await db.stock.query('insert into t values (1)')
-      const query = new QueryStreamOf(SERIES, [1000], { batchSize: 64 })
+      const query = streamOf(SERIES, [1000], { batchSize: 64 })
       const stream = queryOf(db, kind)(query) as AsyncIterable<Row>
       for await (const { x } of stream) sum += x
       await db.orders.query('insert into t values (1)')
@@ -113,7 +119,7 @@ describe.each(handles)('through the %s', (kind) => {
     const { assent, orders, stock } = await openShop()
     await assent.transaction(async (db) => {
       await db.stock.query('insert into t values (1)')
-      const query = new QueryStreamOf(SERIES, [1000], { batchSize: 8 })
+      const query = streamOf(SERIES, [1000], { batchSize: 8 })
       for await (const { x } of queryOf(db, kind)(query) as AsyncIterable<Row>) if (x === 20) break
       await db.orders.query('insert into t values (1)')
     })
@@ -135,15 +141,12 @@ interface KyselyModule {
 }
 
 describe('Kysely on the client of a branch', () => {
-  const { Kysely, PostgresDialect } = load('kysely') as KyselyModule
-
-  /** A pool of one connection, the branch's. */
-  const on = (client: pg.PoolClient) =>
-    new Kysely({
-      dialect: new PostgresDialect({
-        pool: { connect: () => Promise.resolve(client), end: () => Promise.resolve() },
-      }),
-    })
+  /** On a pool of one connection, the branch's. */
+  const on = (client: pg.PoolClient) => {
+    const { Kysely, PostgresDialect } = load('kysely') as KyselyModule
+    const pool = { connect: () => Promise.resolve(client), end: () => Promise.resolve() }
+    return new Kysely({ dialect: new PostgresDialect({ pool }) })
+  }
 
   test('writes in two databases, and both commit', async () => {
     const { assent, orders, stock } = await openShop()
@@ -177,18 +180,24 @@ interface DrizzleDatabase {
 }
 
 describe('Drizzle on the client of a branch', () => {
-  const { drizzle } = load('drizzle-orm/node-postgres') as {
-    drizzle: (client: pg.PoolClient) => DrizzleDatabase
+  const drizzle = (client: pg.PoolClient): DrizzleDatabase => {
+    const loaded = load('drizzle-orm/node-postgres') as {
+      drizzle: (client: pg.PoolClient) => DrizzleDatabase
+    }
+    return loaded.drizzle(client)
   }
-  const { pgTable, integer } = load('drizzle-orm/pg-core') as {
-    pgTable: (name: string, columns: object) => object
-    integer: (name: string) => object
+  const tableT = (): object => {
+    const { pgTable, integer } = load('drizzle-orm/pg-core') as {
+      pgTable: (name: string, columns: object) => object
+      integer: (name: string) => object
+    }
+    return pgTable('t', { x: integer('x') })
   }
-  const t = pgTable('t', { x: integer('x') })
 
   test('writes in two databases, and both commit', async () => {
     const { assent, orders, stock } = await openShop()
     const rows = await assent.transaction(async (db) => {
+      const t = tableT()
       await drizzle(db.stock.client).insert(t).values({ x: 2 }).returning()
       const first = drizzle(db.orders.client)
       await first.insert(t).values({ x: 1 }).returning()
