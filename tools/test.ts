@@ -1,16 +1,45 @@
 /**
- * `npm test`, and `npm run test:full` for what is too long for it.
+ * `npm test`, and `npm run test:full` for what is too long for it: the tests of `test/full`, then the
+ * versions of the matrix. `--versions` runs only the latter.
  *
- * Owns: which test files run in which command. Arguments are passed on to vitest.
+ * Owns: which test files run in which command. Other arguments are passed on to vitest, and then
+ * the matrix is left out.
  */
 import { spawnSync } from 'node:child_process'
+import { prepareMatrix, versionMatrix } from './version-matrix.ts'
+
+type Env = Readonly<Record<string, string>>
 
 const args = process.argv.slice(2)
-const isFull = args.includes('--full')
-const rest = args.filter((arg) => arg !== '--full')
-const { status } = spawnSync(
-  process.execPath,
-  ['node_modules/vitest/vitest.mjs', 'run', ...(isFull ? ['test/full'] : []), ...rest],
-  { stdio: 'inherit', env: { ...process.env, ...(isFull ? { ASSENT_FULL: '1' } : {}) } },
-)
-process.exitCode = status ?? 1
+const rest = args.filter((arg) => arg !== '--full' && arg !== '--versions')
+const isOnlyMatrix = args.includes('--versions')
+const isFull = args.includes('--full') && !isOnlyMatrix
+const isMatrix = isOnlyMatrix || (isFull && rest.length === 0)
+
+if (isFull || isMatrix) prepareOrExit()
+const failed: string[] = []
+if (isFull) run('test/full', ['test/full', ...rest], { ASSENT_FULL: '1' })
+if (!isFull && !isMatrix) run('npm test', rest, {})
+for (const { title, files, env, node } of isMatrix ? versionMatrix() : []) {
+  console.log(`\n${title}: ${files.join(' ')}`)
+  run(title, ['--reporter=dot', ...files], env, node)
+}
+if (failed.length > 0) console.log(`FAILED: ${failed.join(', ')}`)
+process.exitCode = failed.length === 0 ? 0 : 1
+
+function prepareOrExit(): void {
+  try {
+    prepareMatrix()
+  } catch (error) {
+    console.error((error as Error).message)
+    process.exit(1)
+  }
+}
+
+function run(title: string, given: readonly string[], env: Env, node = process.execPath): void {
+  const { status } = spawnSync(node, ['node_modules/vitest/vitest.mjs', 'run', ...given], {
+    stdio: 'inherit',
+    env: { ...process.env, ...env },
+  })
+  if (status !== 0) failed.push(title)
+}

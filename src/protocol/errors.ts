@@ -85,6 +85,10 @@ export const ERROR_CODES = {
     meaning: 'A database refused the user, the password or the database’s name.',
     advice: 'Check what the pool is configured with.',
   },
+  ASSENT_POOLER: {
+    meaning: 'The connections that Assent keeps for itself lead through a pooler or proxy.',
+    advice: 'Give them a direct address: `pg(pool, { recovery: { connectionString } })`.',
+  },
   ASSENT_REPLICA: {
     meaning: 'The database is a read-only replica.',
     advice: 'Connect to the primary, or declare the participant in `reads`.',

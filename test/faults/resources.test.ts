@@ -10,7 +10,6 @@ import { eventually } from '../../harness/eventually.ts'
 import type { Verdict } from '../../harness/wire-proxy.ts'
 import { runAs } from '../../harness/postgres-binaries.ts'
 import { expectNothing, openShop, refusal, writeBoth } from '../support/assent.ts'
-import type { Shop } from '../support/assent.ts'
 import { freshDatabase } from '../support/databases.ts'
 import type { TestDatabase } from '../support/databases.ts'
 import { leaveBehind } from '../support/leftover.ts'
@@ -78,7 +77,7 @@ test('the decider accepts no more connections (fault 77): in doubt until it does
   }
   const orders = await ownDatabase(await ownServer('full', settings))
   const stock = await freshDatabase('second')
-  const leftover = await leaveBehind({ orders, stock } as unknown as Shop, 'decided')
+  const leftover = await leaveBehind({ orders, stock }, 'decided')
   leftover.vanish()
   const crowd = await fill(orders)
   const failures: unknown[] = []

@@ -6,7 +6,6 @@ import { expect, test } from 'vitest'
 import type pg from 'pg'
 import { createAssent } from 'assent'
 import { pg as participant } from 'assent/pg'
-import type { Shop } from '../support/assent.ts'
 import { freshDatabase } from '../support/databases.ts'
 import { leaveBehind } from '../support/leftover.ts'
 import { ownDatabase, ownServer } from '../support/own-server.ts'
@@ -17,7 +16,7 @@ test('the claim’s xid is used again and commits (fault 27): the transaction st
   const server = await ownServer('forgetful', settings)
   const { pool } = await ownDatabase(server)
   const stock = await freshDatabase('second')
-  const leftover = await leaveBehind({ orders: { pool }, stock } as unknown as Shop, 'voted')
+  const leftover = await leaveBehind({ orders: { pool }, stock }, 'voted')
   const { rows } = await pool.query<{ xid: string }>(
     "select backend_xid::text as xid from pg_stat_activity where state = 'idle in transaction'",
   )

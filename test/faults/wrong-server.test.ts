@@ -10,7 +10,6 @@ import { pg as participant } from 'assent/pg'
 import { FaultProxy } from '../../harness/fault-proxy.ts'
 import { PostgresServer } from '../../harness/postgres-server.ts'
 import { refusal } from '../support/assent.ts'
-import type { Shop } from '../support/assent.ts'
 import { freshDatabase } from '../support/databases.ts'
 import { leaveBehind } from '../support/leftover.ts'
 import { copyServer, startAsReplica } from '../support/server-copy.ts'
@@ -64,7 +63,7 @@ async function shopBehindName(first: PostgresServer) {
       const direct = new pg.Pool({ connectionString: server.url() })
       onTestFinished(() => direct.end())
       const orders = { pool: direct }
-      return leaveBehind({ orders, stock } as unknown as Shop, step)
+      return leaveBehind({ orders, stock }, step)
     },
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Owns: one transaction of a living process during which one of its servers is killed with SIGKILL
- * at a message, and started again; and the judgement.
+ * Owns: one transaction of a living process during which one of its servers, or the pooler before
+ * it, is killed with SIGKILL at a message, and started again; and the judgement.
  */
 import pg from 'pg'
 import { AssentError, createAssent } from 'assent'
@@ -20,6 +20,15 @@ import type { Cast, ServerKill, ServerStage } from './server-kill-points.ts'
 /** When the killed server comes back: others waited once two connections to it were refused. */
 export type Restart = 'at once' | 'after others waited'
 
+/** What a participant's pool leads to: its server, or a pooler before that. */
+export interface Victim {
+  readonly port: number
+  kill(): Promise<void>
+  start(): Promise<void>
+}
+
+export type Victims = ReadonlyMap<string, Victim>
+
 export interface KilledServer {
   readonly fate: Fate
   readonly disagreements: readonly string[]
@@ -37,6 +46,7 @@ const SETTLE_MS = 15_000
 export class LivingOwner {
   readonly #cluster: CrashCluster
   readonly #cast: Cast
+  readonly #victims: Victims
   readonly #assent: Assent<Definitions>
   readonly #pools: readonly pg.Pool[]
   /** Between its pools and the servers: these see the messages of the transaction. */
@@ -45,19 +55,29 @@ export class LivingOwner {
   readonly #bypasses: ReadonlyMap<string, WireProxy>
   readonly #alarms: string[] = []
 
-  static async start(cluster: CrashCluster, cast: Cast): Promise<LivingOwner> {
-    const [proxies, bypasses] = await Promise.all([proxiesOf(cluster), proxiesOf(cluster)])
-    return new LivingOwner(cluster, cast, proxies, bypasses)
-  }
-
-  private constructor(
+  static async start(
     cluster: CrashCluster,
     cast: Cast,
-    proxies: ReadonlyMap<string, WireProxy>,
-    bypasses: ReadonlyMap<string, WireProxy>,
-  ) {
+    victims: Victims = serversOf(cluster),
+  ): Promise<LivingOwner> {
+    const [proxies, bypasses] = await Promise.all([
+      proxiesOf(victims),
+      proxiesOf(serversOf(cluster)),
+    ])
+    return new LivingOwner({ cluster, cast, victims, proxies, bypasses })
+  }
+
+  private constructor(facts: {
+    readonly cluster: CrashCluster
+    readonly cast: Cast
+    readonly victims: Victims
+    readonly proxies: ReadonlyMap<string, WireProxy>
+    readonly bypasses: ReadonlyMap<string, WireProxy>
+  }) {
+    const { cluster, proxies, bypasses } = facts
     this.#cluster = cluster
-    this.#cast = cast
+    this.#cast = facts.cast
+    this.#victims = facts.victims
     this.#proxies = proxies
     this.#bypasses = bypasses
     this.#pools = cluster.databases.map(({ name, server }) => {
@@ -97,15 +117,15 @@ export class LivingOwner {
     restart: Restart,
   ): Promise<KilledServer> {
     const item = await this.#cluster.newItem()
-    const { server } = this.#cluster.database(kill.victim)
+    const victim = this.#victims.get(kill.victim)!
     let txid = 'it never began'
-    const killed = this.#arm(kill, () => server.kill())
+    const killed = this.#arm(kill, () => victim.kill())
     const answering = this.#transfer(item, (id) => {
       txid = id
     })
     await within(`${kill.message} to be reached`, killed, ANSWER_MS)
     if (restart === 'after others waited') await this.#untilTriedInVain(kill.victim)
-    await server.start()
+    await victim.start()
     const backAt = performance.now()
     const answer = await within('an answer', answering, ANSWER_MS)
     const answeredMs = Math.round(performance.now() - backAt)
@@ -218,10 +238,13 @@ export class LivingOwner {
   }
 }
 
-async function proxiesOf(cluster: CrashCluster): Promise<ReadonlyMap<string, WireProxy>> {
-  const listening = cluster.databases.map(
-    async ({ name, server }) =>
-      [name, await WireProxy.listen({ targetPort: server.port })] as const,
+function serversOf(cluster: CrashCluster): Victims {
+  return new Map(cluster.databases.map(({ name, server }) => [name, server]))
+}
+
+async function proxiesOf(victims: Victims): Promise<ReadonlyMap<string, WireProxy>> {
+  const listening = [...victims].map(
+    async ([name, { port }]) => [name, await WireProxy.listen({ targetPort: port })] as const,
   )
   return new Map(await Promise.all(listening))
 }

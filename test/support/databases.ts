@@ -63,7 +63,10 @@ const OTHERS = `where datname = current_database() and pid <> pg_backend_pid()
 async function rollBackPrepared(side: pg.Pool, name: string): Promise<void> {
   const text = 'select gid from pg_prepared_xacts where database = $1'
   for (const { gid } of (await side.query<{ gid: string }>(text, [name])).rows) {
-    await side.query(`rollback prepared '${gid}'`)
+    // Recovery may have ended it in the meantime: then there is none of that name.
+    await side.query(`rollback prepared '${gid}'`).catch((error: unknown) => {
+      if ((error as { code?: string }).code !== '42704') throw error
+    })
   }
 }
 

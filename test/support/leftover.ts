@@ -11,7 +11,7 @@ import { run } from './pg-branch.ts'
 import { formatTransactionId } from '../../src/protocol/index.ts'
 import type { Gid } from '../../src/protocol/index.ts'
 import { nodeWorld } from '../../src/platform/node-world.ts'
-import type { Shop } from './assent.ts'
+import type { TestDatabase } from './databases.ts'
 
 export interface Leftover {
   readonly id: string
@@ -22,9 +22,11 @@ export interface Leftover {
   vanish(): void
 }
 
+type Pools = Readonly<Record<'orders' | 'stock', Pick<TestDatabase, 'pool'>>>
+
 /** `orders` decides, `stock` votes; stops after the named step, with the connections still open. */
 export async function leaveBehind(
-  shop: Shop,
+  shop: Pools,
   step: 'claimed' | 'voted' | 'decided',
   timeoutMs = 60_000,
 ): Promise<Leftover> {
@@ -70,7 +72,7 @@ export async function leaveBehind(
 
 /** A participant as the engine sees it, closed when the test is over. */
 export function openParticipant(
-  shop: Shop,
+  shop: Pools,
   name: 'orders' | 'stock',
   options: PgOptions = {},
 ): Participant {

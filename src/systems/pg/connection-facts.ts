@@ -20,7 +20,8 @@ export interface ConnectionFacts {
   readonly timeouts: 'all' | 'portable'
   /**
    * Whether COMMIT PREPARED can be sent on this connection as it is: as the role that logs in, with
-   * warnings on, waiting for the disk.
+   * warnings on, waiting for the disk. Behind a pooler it can't: the next message may meet another
+   * session of the server, with whatever settings its last client left there.
    */
   readonly session: 'plain' | 'special'
   /**
@@ -68,13 +69,14 @@ export async function connectionFacts(
       message: `Participant ${name} is ${text ?? 'unknown'}. Assent needs PostgreSQL 14 or newer.`,
     })
   }
+  // A pooler tells its clients process ids of its own making.
+  const route = process === String(client.processID) ? 'direct' : 'pooler'
   const facts: ConnectionFacts = {
     canPrepare: Number(prepared) > 0,
     role: replica === 'true' ? 'replica' : 'primary',
     timeouts: /linux/i.test(text ?? '') ? 'all' : 'portable',
-    session: plain === 'true' ? 'plain' : 'special',
-    // A pooler tells its clients process ids of its own making.
-    route: process === String(client.processID) ? 'direct' : 'pooler',
+    session: plain === 'true' && route === 'direct' ? 'plain' : 'special',
+    route,
     nonce: before?.nonce ?? Buffer.from(world.randomBytes(NONCE_BYTES)).toString('base64url'),
   }
   if (facts.route === 'direct' && before === undefined) await setForLife(client, facts)

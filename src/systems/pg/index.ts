@@ -34,7 +34,7 @@ export type { ClientOf, PgHandle } from './handle.ts'
 export type { PgOptions } from './participant.ts'
 export type { PgPool } from './driver.ts'
 
-const OPTIONS = new Set(['schema', 'recovery', 'failover'])
+const OPTIONS = new Set(['schema', 'recovery', 'recoveryVia', 'failover'])
 
 /**
  * Makes a participant of a node-postgres pool. Needs PostgreSQL 14 or newer and `pg` 8.11 or newer.
@@ -61,7 +61,7 @@ export function pg<P extends { query: unknown; options: object }>(
   for (const name of Object.keys(options)) {
     if (OPTIONS.has(name)) continue
     throw refusal(
-      `pg() was given the unknown option ${JSON.stringify(name)}. Known: schema, recovery, failover.`,
+      `pg() was given the unknown option ${JSON.stringify(name)}. Known: ${[...OPTIONS].join(', ')}.`,
     )
   }
   if (options.schema !== undefined && !/^[^\0]{1,63}$/.test(options.schema)) {
@@ -72,6 +72,9 @@ export function pg<P extends { query: unknown; options: object }>(
     throw refusal(
       `pg() was given \`failover: ${JSON.stringify(failover)}\`. Expected 'lossless' or 'lossy'.`,
     )
+  }
+  if (!['direct', 'session-pooler', undefined].includes(options.recoveryVia)) {
+    throw refusal("pg() was given a `recoveryVia` that is neither 'direct' nor 'session-pooler'.")
   }
   return {
     system: 'pg',

@@ -52,6 +52,12 @@ export interface PgOptions {
    */
   readonly recovery?: object
   /**
+   * What is between those connections and the server. Default: `direct`, which is checked, and
+   * refused with `ASSENT_POOLER` where it isn't so. `session-pooler` is for a pooler or a provider's
+   * proxy that gives each connection a session of its own until it is closed; that can't be checked.
+   */
+  readonly recoveryVia?: 'direct' | 'session-pooler'
+  /**
    * `lossless`: a replica that is promoted here has every commit that was ever acknowledged
    * (synchronous replication, and a fail-over that keeps to it). Branches that were in doubt then
    * end by themselves. Default `lossy`: after a fail-over, branches without a row in their register
@@ -84,7 +90,13 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
     this.#names = schemaNames(options.schema ?? 'assent')
     // Both names fit PostgreSQL's 63 characters, as an app's name is shorter than a gid.
     this.#scanName = `assent-scan:${context.app}`
-    const facts = { pool, options: options.recovery, world: context.world }
+    const facts = {
+      participant: context.name,
+      via: options.recoveryVia ?? 'direct',
+      pool,
+      options: options.recovery,
+      world: context.world,
+    }
     this.#scanning = new ServiceConnections({
       ...facts,
       applicationName: this.#scanName,

