@@ -34,6 +34,8 @@ export type Begun =
   | { readonly kind: 'lost'; readonly cause: unknown }
   /** The driver could not even write the user's statement: its values can't be sent. */
   | { readonly kind: 'unwritten' }
+  /** The driver waits no longer (`query_timeout`), and the server may still be at work on it. */
+  | { readonly kind: 'unanswered'; readonly cause: unknown }
 
 /**
  * Only utility statements, so that no snapshot is taken before the user's first statement (SET
@@ -134,8 +136,16 @@ export function canTravel(args: readonly unknown[]): boolean {
   return isPlain && typeof text === 'string' && isOne(text)
 }
 
+/** COPY makes the server ignore the Sync behind it. */
 function isOne(text: string): boolean {
-  return effectsOf(text).length === 1
+  const [first, second] = effectsOf(text)
+  return first !== undefined && second === undefined && !/^copy\b/i.test(first.statement)
+}
+
+function timeoutOf(config: unknown): number | undefined {
+  if (typeof config !== 'object' || config === null) return undefined
+  const { query_timeout: timeoutMs } = config as { query_timeout?: unknown }
+  return typeof timeoutMs === 'number' ? timeoutMs : undefined
 }
 
 /** Sends the statements and the user's own (`config` and `values` of `client.query`) as one message. */
@@ -147,12 +157,17 @@ export function beginWith(
 ): BegunWith {
   const result = Promise.withResolvers<unknown>()
   const done: PgQuery['callback'] = (error, answer) => {
-    if (error) result.reject(error)
-    else result.resolve(answer)
+    if (error) {
+      // As the driver does: a stack that leads to the program instead of the socket.
+      Error.captureStackTrace(error)
+      result.reject(error)
+    } else result.resolve(answer)
   }
   const query = new (travellingClass(Query))(config, values, done)
   const journey = new Journey(statements)
   query.journey = journey
+  // Where the driver reads it.
+  query.query_timeout = timeoutOf(config)
   client.query(query)
   return { result: result.promise, begun: journey.begun }
 }
@@ -163,6 +178,7 @@ class Journey implements WireListener {
   readonly #statements: readonly Statement[]
   readonly #resolve: (begun: Begun) => void
   readonly #tags: string[] = []
+  #connection: PgConnection | undefined
   #stopListening = (): void => undefined
   #parsing: Parsing | undefined
   #warning: string | undefined
@@ -177,6 +193,7 @@ class Journey implements WireListener {
 
   /** Writes our statements; the driver writes the user's, and the Sync, right behind them. */
   set(connection: PgConnection): void {
+    this.#connection = connection
     const wire = Wire.of(connection)
     this.#stopListening = wire.listen(this)
     this.#parsing = wire.writeAhead(this.#statements)
@@ -196,7 +213,10 @@ class Journey implements WireListener {
     this.#failure = cause
     // What the driver has written by then, and whether it ends with a Sync, depends on its version.
     if (writing === 'now') this.#settle({ kind: 'unwritten' })
-    else if (!isServerError(cause)) this.#settle({ kind: 'lost', cause })
+    else if (!isServerError(cause)) {
+      const kind = this.#connection?.stream.destroyed === false ? 'unanswered' : 'lost'
+      this.#settle({ kind, cause })
+    }
   }
 
   onNotice(notice: Notice): void {
@@ -259,6 +279,8 @@ function makeTravellingClass(Query: PgQueryClass): TravellingClass {
     }
 
     override prepare(connection: PgConnection): void {
+      // What the driver would have sent as a plain text has its rows as text, whatever the pool says.
+      if (!super.requiresPreparation()) this.binary = false
       this.journey?.set(connection)
       super.prepare(connection)
       this.#writing = 'done'

@@ -3,12 +3,12 @@
  *
  * Owns: BEGIN, which travels with the first statement where it can, and the order of statements around it.
  * Promises: no statement is sent before BEGIN was answered, but for the one that travels behind it
- * under the same Sync. A pooled connection that turns out to be dead at BEGIN is replaced: the
- * server has rolled back whatever it had begun, so the statement is sent again on another one.
+ * under the same Sync. A pooled connection that turns out to be dead at BEGIN is replaced, and the
+ * statement is sent again on another one: whatever the first had begun is rolled back.
  * Never: sends anything of the commit path.
  */
 import type { AssentError } from '../../protocol/index.ts'
-import type { BranchFault, JoinRequest } from '../../ports/index.ts'
+import type { BranchFault, JoinRequest, World } from '../../ports/index.ts'
 import { beginAlone, beginStatements, beginWith, canTravel } from './begin.ts'
 import type { Begun } from './begin.ts'
 import { connectError } from './connect-errors.ts'
@@ -29,6 +29,7 @@ export interface Lent {
 export interface SessionFacts {
   readonly name: string
   readonly request: JoinRequest
+  readonly world: World
   /** The pool's own; undefined when its clients hide it. */
   readonly Query: PgQueryClass | undefined
   /** Takes a connection. @throws AssentError */
@@ -44,6 +45,7 @@ type Opening =
 
 /** How often BEGIN is tried: pooled connections can be dead without knowing it, all of them. */
 const ATTEMPTS = 3
+const REPLACED_WITHIN_MS = 1_000
 
 export class BranchSession {
   readonly #facts: SessionFacts
@@ -78,6 +80,10 @@ export class BranchSession {
   /** `client.query`, in all its forms. */
   query(args: readonly unknown[]): unknown {
     this.#lent.guard.check(args[0])
+    return this.#send(args)
+  }
+
+  #send(args: readonly unknown[]): unknown {
     switch (this.#opening.kind) {
       case 'open':
         return this.#lent.guard.query(args)
@@ -152,14 +158,16 @@ export class BranchSession {
       for (let attempt = 1; ; attempt += 1) {
         const { guard, client } = this.#lent
         const statements = this.#statements()
-        const { result, begun } = guard.begin(statements.length, () =>
+        const sentAt = this.#facts.world.now()
+        const { result, begun } = guard.begin(statements.length, args[0], () =>
           beginWith(client, Query, statements, args),
         )
         // The statement's own failure is the user's, once it is known that the transaction began.
         result.catch(() => undefined)
         const answer = await begun
-        if (await this.#isToBeTriedAgain(answer, attempt)) continue
-        if (answer.kind === 'begun' || answer.kind === 'unwritten') first.resolve(result)
+        if (await this.#isToBeTriedAgain(answer, attempt, sentAt)) continue
+        const isOwn = ['begun', 'unwritten', 'unanswered'].includes(answer.kind)
+        if (isOwn) first.resolve(result)
         return answer
       }
     }).catch((error: unknown) => {
@@ -172,8 +180,11 @@ export class BranchSession {
     for (let attempt = 1; ; attempt += 1) {
       const { guard, client } = this.#lent
       const statements = this.#statements()
-      const answer = await guard.begin(statements.length, () => beginAlone(client, statements))
-      if (!(await this.#isToBeTriedAgain(answer, attempt))) return answer
+      const sentAt = this.#facts.world.now()
+      const answer = await guard.begin(statements.length, undefined, () =>
+        beginAlone(client, statements),
+      )
+      if (!(await this.#isToBeTriedAgain(answer, attempt, sentAt))) return answer
     }
   }
 
@@ -203,6 +214,7 @@ export class BranchSession {
           return
         case 'failed':
         case 'lost':
+        case 'unanswered':
           throw connectError(this.#facts.name, begun.cause)
       }
     } catch (error) {
@@ -213,10 +225,13 @@ export class BranchSession {
   }
 
   /** Whether there is another connection to try; takes it. */
-  async #isToBeTriedAgain(begun: Begun, attempt: number): Promise<boolean> {
+  async #isToBeTriedAgain(begun: Begun, attempt: number, sentAt: number): Promise<boolean> {
     const isOver = attempt >= ATTEMPTS || this.#facts.request.waiting.isOver
     const isWorthwhile = begun.kind === 'lost' || begun.kind === 'failed'
-    if (!isWorthwhile || isOver || this.#holding !== 'held') return false
+    // A connection that was dead already shows it at once. One that breaks later may have been at
+    // work on the statement, which should not be done twice without need.
+    const isLate = this.#facts.world.now() - sentAt > REPLACED_WITHIN_MS
+    if (!isWorthwhile || isOver || isLate || this.#holding !== 'held') return false
     await this.#lendAnother()
     return true
   }
@@ -241,8 +256,9 @@ export class BranchSession {
     } finally {
       this.#waiting -= 1
     }
-    // The transaction may not have begun, but been left unwritten: then this is the first one.
-    return this.#opening.kind === 'closed' ? this.#begin(args) : this.#lent.guard.query(args)
+    // The transaction may not have begun, but been left unwritten: then one of those that waited
+    // is the first, and the others wait for its BEGIN.
+    return this.#send(args)
   }
 
   #failure(): AssentError | undefined {

@@ -32,7 +32,11 @@ export interface PgPoolClient extends PgClient {
 }
 
 export interface PgConnection {
-  readonly stream: { write(bytes: Uint8Array): unknown; destroy(): void }
+  readonly stream: {
+    readonly destroyed?: boolean
+    write(bytes: Uint8Array): unknown
+    destroy(): void
+  }
   /** Statements that a query has sent to be parsed under its name. Since 8.23. */
   readonly submittedNamedStatements?: Record<string, string>
   parse: unknown
@@ -48,6 +52,8 @@ export interface PgConnection {
 /** A `pg.Query`: what `client.query` makes of a text, and calls as answers arrive. */
 export interface PgQuery extends Submittable {
   name: string | undefined
+  binary?: boolean
+  query_timeout?: number | undefined
   callback: ((error: Error | null, result: unknown) => void) | undefined
   readonly rows?: number | undefined
   requiresPreparation(): boolean

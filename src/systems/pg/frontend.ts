@@ -63,6 +63,11 @@ export class FrontendMessage {
     this.#end()
   }
 
+  /** Drops what was left by an encoding that failed. */
+  reset(): void {
+    this.#at = 0
+  }
+
   /** What was written since the last time. */
   take(): Buffer {
     const taken = Buffer.from(this.#bytes.subarray(0, this.#at))

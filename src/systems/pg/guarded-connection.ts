@@ -56,6 +56,8 @@ export class GuardedConnection {
 
   /** Tags that our own BEGIN is still to be answered with. */
   #ownTags = 0
+  /** Until our BEGIN was answered, what is heard may be an answer to somebody else. */
+  #turn: 'before ours' | 'ours' = 'before ours'
 
   constructor(name: string, client: PgPoolClient, access: 'read' | 'write') {
     this.#name = name
@@ -81,13 +83,15 @@ export class GuardedConnection {
 
   /** `client.query`, in all its forms. The statement was checked before. */
   query(args: readonly unknown[]): unknown {
+    this.#note(args[0])
     this.#submitted += 1
     const query = this.#client.query.bind(this.#client) as (...args: readonly unknown[]) => unknown
     return query(...args)
   }
 
-  /** Sends a message that begins the transaction: its first tags are our own. */
-  begin<T>(ownTags: number, begin: () => T): T {
+  /** Sends a message that begins the transaction: its first tags are our own; then `first`, if any. */
+  begin<T>(ownTags: number, first: unknown, begin: () => T): T {
+    if (first !== undefined) this.#note(first)
     this.#submitted += 1
     this.#ownTags = ownTags
     return begin()
@@ -177,6 +181,12 @@ export class GuardedConnection {
       if (effect === 'control' || (effect === 'mode' && this.#access === 'read')) {
         throw this.#refusal(statement)
       }
+    }
+  }
+
+  /** What a statement that is sent now may do to this connection. */
+  #note(query: unknown): void {
+    for (const { effect } of effectsOf(textOf(query))) {
       if (effect === 'session' || effect === 'role') this.#session = 'touched'
       if (effect === 'role') this.#role = 'changed'
       if (effect === 'rollback-to') this.#harmlessRollbacks += 1
@@ -214,6 +224,9 @@ export class GuardedConnection {
   }
 
   #onTag(tag: string): void {
+    // Somebody gave the connection back before all of his was answered.
+    if (this.#turn === 'before ours' && !(this.#ownTags > 0 && tag === 'BEGIN')) return
+    this.#turn = 'ours'
     if (this.#ownTags > 0) {
       this.#ownTags -= 1
       return
@@ -227,6 +240,7 @@ export class GuardedConnection {
   }
 
   #onReady(status: string): void {
+    if (this.#turn === 'before ours') return
     this.#answered += 1
     if (status === 'I') this.#leave('the transaction is over')
     if (this.#course.kind === 'inside' && status === 'E') {

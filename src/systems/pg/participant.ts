@@ -126,7 +126,10 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
   async join(request: JoinRequest): Promise<PgBranch> {
     const lend = (): Promise<Lent> => this.#lend(request)
     const { Query } = this.#pool.Client
-    const session = new BranchSession({ name: this.name, request, Query, lend }, await lend())
+    const session = new BranchSession(
+      { name: this.name, request, world: this.#context.world, Query, lend },
+      await lend(),
+    )
     return new PgBranch({
       name: this.name,
       session,

@@ -9,6 +9,7 @@
  * The listeners stay on a pooled connection for its life. They also hear what its other users do:
  * that is how a DISCARD ALL is noticed.
  */
+import { createHash } from 'node:crypto'
 import type { Notice, PgConnection, ServerError } from './driver.ts'
 import { FrontendMessage } from './frontend.ts'
 
@@ -51,6 +52,7 @@ export class Wire {
   readonly #connection: PgConnection
   readonly #listeners = new Set<WireListener>()
   #ahead: { readonly statements: readonly Statement[]; readonly bytes: Buffer } | undefined
+  #doubts = 0
   /** By the text of the statement. */
   readonly #names = new Map<string, Name>()
 
@@ -123,6 +125,7 @@ export class Wire {
   /** @returns the names that were parsed, if any were */
   #encode(statements: readonly Statement[]): Parsing | undefined {
     let parsing: Parsing | undefined
+    writer.reset()
     for (const [at, statement] of statements.entries()) {
       const name = this.#nameOf(statement)
       if (name === undefined) {
@@ -131,7 +134,7 @@ export class Wire {
         // Closing a name that does not exist is no error; parsing one that does exist is.
         writer.close(name.text)
         writer.parse(name.text, statement.text)
-        parsing ??= new Parsing()
+        parsing ??= new Parsing(() => this.#doubts)
         parsing.add(at, name)
       }
       writer.bind(name?.text ?? '', statement.values ?? NO_VALUES)
@@ -144,12 +147,14 @@ export class Wire {
     if (this.naming === 'never' || again !== true) return undefined
     const known = this.#names.get(text)
     if (known !== undefined || this.#names.size >= MOST_NAMES) return known
-    const entry: Name = { text: `assent_${this.#names.size + 1}`, state: 'doubtful' }
+    const entry: Name = { text: nameFor(text), state: 'doubtful' }
     this.#names.set(text, entry)
     return entry
   }
 
+  /** Nothing that is under way may call a name good again. */
   #doubtNames(): void {
+    this.#doubts += 1
     this.#ahead = undefined
     for (const entry of this.#names.values()) entry.state = 'doubtful'
   }
@@ -158,6 +163,13 @@ export class Wire {
 /** The names that one message has parsed, each known to be good once its statement completed. */
 export class Parsing {
   readonly #names: (readonly [number, Name])[] = []
+  readonly #doubts: () => number
+  readonly #doubtsBefore: number
+
+  constructor(doubts: () => number) {
+    this.#doubts = doubts
+    this.#doubtsBefore = doubts()
+  }
 
   add(at: number, name: Name): void {
     this.#names.push([at, name])
@@ -165,6 +177,24 @@ export class Parsing {
 
   /** So many statements of the message have completed. */
   completed(count: number): void {
+    // A DEALLOCATE in the same message may have come after what was parsed.
+    if (this.#doubts() !== this.#doubtsBefore) return
     for (const [at, name] of this.#names) if (at < count) name.state = 'parsed'
   }
+}
+
+const names = new Map<string, string>()
+const MOST_TEXTS = 1_000
+
+/**
+ * Made of the text, so that a name can only ever mean one statement: another copy of this module (two
+ * installed versions, a bundle that was loaded anew) may use the same connections.
+ */
+function nameFor(text: string): string {
+  const known = names.get(text)
+  if (known !== undefined) return known
+  if (names.size >= MOST_TEXTS) names.clear()
+  const name = `assent_${createHash('sha256').update(text).digest('base64url').slice(0, 22)}`
+  names.set(text, name)
+  return name
 }
