@@ -56,6 +56,8 @@ class TwoPhaseMessages {
   readonly #commitment: Commitment
   readonly #awaited: Awaited
   #asks = 0
+  /** Branches whose COMMIT PREPARED was sent: that follows only a durable commit. */
+  readonly #applied = new Set<string>()
 
   constructor(plan: TwoPhasePlan, id: TransactionId, commitment: Commitment) {
     this.#plan = plan
@@ -136,6 +138,7 @@ class TwoPhaseMessages {
   }
 
   async #end(name: string, decision: 'commit' | 'abort'): Promise<twoPhase.TwoPhaseEvent> {
+    if (decision === 'commit') this.#applied.add(name)
     const branch = this.#branch(name)
     const gid = this.#plan.voters.includes(name) ? this.#gid(name) : undefined
     const answer = await this.#awaited.bounded(branch, branch.end(decision, gid))
@@ -147,7 +150,9 @@ class TwoPhaseMessages {
     // The decider prepared nothing: what became of it is what its register says.
     if (name === this.#plan.decider) return undefined
     const { recovery, participants, over } = this.#commitment
-    const result = await recovery.handOver(named(participants, name), this.#gid(name), over.signal)
+    const known = this.#applied.has(name) ? 'commit' : 'nothing'
+    const participant = named(participants, name)
+    const result = await recovery.handOver(participant, this.#gid(name), known, over.signal)
     return result === 'left' ? undefined : { type: 'recovered', branch: name, result }
   }
 

@@ -2,8 +2,8 @@
  * Forgetting: the marks of transactions that are over, and the epochs that have served.
  *
  * Owns: when a database is gone through, and which epochs are opened and taken off the list.
- * Promises: no leader; a database is gone through by whoever comes first when it is due, and
- * anybody goes on where somebody stopped. Something that can't be read or reached pauses what needs
+ * Promises: no leader; of N processes each goes through a database at one in N of the times when it is
+ * due, by chance, and anybody goes on where somebody stopped. Something that can't be read or reached pauses what needs
  * it, and is reported. Lost votes and lost decisions that are found on the way are reported.
  * Never: decides what may be deleted. The machines do (`protocol/forgetting.ts`, `witness.ts`).
  */
@@ -39,8 +39,9 @@ export class Forgetting {
       await world.rest(this.#everyMs * (0.5 + world.random()), signal)
       if (signal.aborted) return
       try {
-        const turn = await participant.memory.takeTurn(this.#everyMs)
-        if (turn === 'taken') await this.pass(participant)
+        const { processes } = await participant.listPrepared()
+        if (world.random() * processes >= 1) continue
+        if (await participant.memory.hasMarks()) await this.pass(participant)
       } catch (error) {
         if (isOver(signal)) return
         this.#pause(participant.name, error)

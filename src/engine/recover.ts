@@ -42,12 +42,14 @@ export class Recovery {
 
   /**
    * Rounds until the branch has ended, for a transaction of this process: as long as its caller
-   * waits for it, and a bounded number afterwards. `left` when that was not enough: the scans of all
+   * waits for it, and a bounded number afterwards. `known`: what this process knows of the decision.
+   * `left` when that was not enough: the scans of all
    * processes go on with it.
    */
   async handOver(
     participant: Participant,
     gid: Gid,
+    known: 'commit' | 'nothing' = 'nothing',
     waiting = AbortSignal.abort(),
   ): Promise<'done' | 'lost' | 'left'> {
     const { world, signal } = this.#setting
@@ -60,6 +62,11 @@ export class Recovery {
         // Settled and forgotten while this process stood still for longer than the retention; or
         // both databases were set back, and this process is the last that knows.
         this.#setting.report({ type: 'vanished', ...factsOf(participant, gid) })
+        return 'lost'
+      }
+      if (known === 'commit' && (verdict === 'rolled-back' || verdict === 'gone')) {
+        // Our COMMIT was acknowledged, and its register has forgotten it: it was set back.
+        this.#setting.report({ type: 'lost-decision', ...factsOf(participant, gid) })
         return 'lost'
       }
       if (isEnded(verdict)) return 'done'
@@ -98,13 +105,18 @@ export class Recovery {
       case 'rollback-prepared':
         return { type: 'ended', answer: await participant.endPrepared(gid, 'abort') }
       case 'ask-receipt':
-        return { type: 'receipt-asked', answer: await participant.ask(gid) }
+        return { type: 'receipt-asked', answer: await this.#ownerOf(gid, participant).ask(gid) }
       case 'alarm-lost-vote':
         // The alarm ends the round; its verdict is reported below.
         return { type: 'start' }
       default:
         return assertNever(message)
     }
+  }
+
+  /** Where the receipt is: one database may be configured twice, each time with its own schema. */
+  #ownerOf(gid: Gid, participant: Participant): Participant {
+    return this.#setting.participants.get(gid.branch) ?? participant
   }
 
   #reportEnd(state: recovery.RecoveryState, participant: Participant, gid: Gid): void {

@@ -40,6 +40,8 @@ export class Scan {
   readonly #reported = new Set<string>()
   /** Rounds under way, by register. */
   readonly #rounds = new Map<string, number>()
+  /** Rounds that wait until their register has one less, by register; each says whether it began. */
+  readonly #due = new Map<string, (() => boolean)[]>()
   readonly #pauses = new Map<string, Pause>()
 
   constructor(app: string, setting: RecoverySetting, recovery: Recovery) {
@@ -58,14 +60,19 @@ export class Scan {
     })
     // The first look comes soon: a process is often started to replace one that died.
     let pauseMs = LIMITS.scanMs * 0.5 * world.random()
+    let sharing = 1
     for (;;) {
       const until = world.now() + pauseMs
-      await pause.rest(() => Math.min(until, this.#nextLookAt(participant)), world, signal)
+      // However much there is to look at: the database has all of us to answer.
+      const soonest = world.now() + LIMITS.courtesyMs * sharing * (0.5 + world.random())
+      const next = (): number => Math.max(soonest, Math.min(until, this.#nextLookAt(participant)))
+      await pause.rest(next, world, signal)
       if (signal.aborted) return
       try {
         const { processes } = await this.#look(participant)
         // Uniform around the mean: processes that started together drift apart.
         pauseMs = LIMITS.scanMs * processes * (0.5 + world.random())
+        sharing = processes
       } catch (error) {
         if (isOver(signal)) return
         this.#setting.report({ type: 'scan-failed', participant: participant.name, error })
@@ -137,12 +144,23 @@ export class Scan {
     const looks = before?.looks ?? 0
     const doubt = this.#doubt(participant, gid, branch, before?.doubt.reason ?? 'not-asked-yet')
     const isYoung = looks === 0 && branch.ageMs < LIMITS.courtesyMs
+    if (isYoung) return { doubt, looks, nextLookAt: world.now() + LIMITS.courtesyMs }
     const isFull = (this.#rounds.get(gid.register) ?? 0) >= LIMITS.roundsAtOnce
-    if (isYoung || isFull) {
-      return { doubt, looks, nextLookAt: world.now() + LIMITS.courtesyMs }
-    }
-    void this.#roundBeside(participant, branch, gid, looks + 1)
+    if (isFull) this.#queue(participant, branch, gid, looks + 1)
+    else void this.#roundBeside(participant, branch, gid, looks + 1)
     return { doubt, looks: looks + 1, nextLookAt: Infinity }
+  }
+
+  /** A round that begins when its register has answered another one. */
+  #queue(participant: Participant, branch: PreparedBranch, gid: Gid, looks: number): void {
+    const due = this.#due.get(gid.register) ?? []
+    this.#due.set(gid.register, due)
+    due.push(() => {
+      // Somebody may have ended it meanwhile.
+      const isListed = this.#seen.get(participant.name)?.has(branch.gid) === true
+      if (isListed) void this.#roundBeside(participant, branch, gid, looks)
+      return isListed
+    })
   }
 
   /** A round that the scan does not wait for. */
@@ -175,7 +193,13 @@ export class Scan {
       return verdict
     } finally {
       this.#rounds.set(gid.register, (this.#rounds.get(gid.register) ?? 1) - 1)
+      this.#beginNext(gid.register)
     }
+  }
+
+  #beginNext(register: string): void {
+    const due = this.#due.get(register) ?? []
+    for (let begin = due.shift(); begin !== undefined && !begin(); begin = due.shift());
   }
 
   /** Whose a listed branch is; undefined for what is no business of Assent's. */

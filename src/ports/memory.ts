@@ -33,8 +33,8 @@ export interface ReceiptMark {
 }
 
 export interface Memory {
-  /** Whether nobody has begun to forget here for this long; then this process does. */
-  takeTurn(everyMs: number): Promise<'taken' | 'not due' | 'no tables'>
+  /** Whether there can be marks to forget: not on a replica, nor where none was ever written. */
+  hasMarks(): Promise<boolean>
   /** Opens a new epoch if the newest is older than this. */
   renew(afterMs: number): Promise<void>
   /** The epochs whose successor was opened longer ago than this. By the server's clock. */

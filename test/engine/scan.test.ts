@@ -161,6 +161,27 @@ describe('the scans', () => {
     expect(ended).toContain('99'.padStart(20, '0'))
   })
 
+  test('end hundreds in doubt without listing them again and again', async () => {
+    const many = Array.from({ length: 600 }, (_, serial) => branch(gid('orders', serial)))
+    const { ended, listings, world, stop } = scanning(
+      () => many.filter((each) => !ended.includes(each.gid.split('.')[4] ?? '')),
+      () => Promise.resolve({ answer: 'absent', memory: 'remembered' }),
+    )
+    await world.run(1_500)
+    stop.abort()
+    expect(new Set(ended).size).toBe(600)
+    expect(listings.length).toBeLessThan(20)
+  })
+
+  test('of ten processes list a database no more often because hundreds stay in doubt', async () => {
+    const many = Array.from({ length: 600 }, (_, serial) => branch(gid('orders', serial)))
+    const { listings, world, stop } = scanning(() => many, WAITS, 10)
+    await world.run(60_000)
+    stop.abort()
+    // Of one process; the ten of them share what the database has to answer.
+    expect(listings.length).toBeLessThan(60)
+  })
+
   test('do not report what another app is about to end, but what stays', async () => {
     const other = 'A1.other.orders.AAAAAAAA.AAAAAAAAAAAAAAAAAAAA.stock'
     const { reports, world, stop } = scanning((at) => [branch(other, at - 2_000)], WAITS)

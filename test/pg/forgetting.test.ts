@@ -2,8 +2,11 @@
  * Forgetting on real databases: what goes, what stays, and what is reported. Rows are made older
  * instead of waiting; no safety rests on their age.
  */
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import pg from 'pg'
+import { createAssent } from 'assent'
 import type { Report } from 'assent'
+import { pg as participant } from 'assent/pg'
 import { Forgetting, Recovery } from '../../src/engine/index.ts'
 import { nodeWorld } from '../../src/platform/node-world.ts'
 import type { Participant } from '../../src/ports/index.ts'
@@ -205,6 +208,48 @@ describe('a transaction that is not over everywhere', () => {
     await cleaner.pass()
     expect(cleaner.reports).toMatchObject([{ type: 'forgetting-paused', participant: 'stock' }])
     expect(await marksOf(shop)).toEqual({ orders: ['commit'], stock: ['commit'] })
+  })
+})
+
+describe('a database that is configured twice', () => {
+  test('each time with a schema of its own: no vote is taken for lost', async () => {
+    const shop = await openShop()
+    await shop.assent.close()
+    const twin = new pg.Pool({ connectionString: shop.stock.url })
+    onTestFinished(() => twin.end())
+    const reports: Report[] = []
+    const open = () =>
+      createAssent({
+        app: 'shop',
+        onReport: (report) => reports.push(report),
+        participants: {
+          orders: participant(shop.orders.pool),
+          one: participant(shop.stock.pool, { schema: 'one' }),
+          two: participant(twin, { schema: 'two' }),
+        },
+      })
+    {
+      await using first = open()
+      await first.migrate()
+      await first.transaction(async ({ orders, one }) => {
+        await orders.query('insert into t values (1)')
+        await one.query('insert into t values (1)')
+      })
+    }
+    const [epoch] = await shop.orders.sql('select id from assent.epoch')
+    for (let serial = 0; serial < 20; serial += 1) {
+      const txid = String(serial).padStart(20, 'x')
+      const mark = (schema: string): string =>
+        `insert into ${schema}.mark (txid, decision, app, register, epoch, participants) values
+         ('${txid}', 'commit', 'shop', 'orders', '${String(epoch?.['id'])}', '{orders,two}')`
+      await shop.orders.sql(mark('assent'))
+      const gid = `A1.shop.orders.${String(epoch?.['id'])}.${txid}.two`
+      await shop.stock.sql(`begin; ${mark('two')}; prepare transaction '${gid}'`)
+    }
+    await using assent = open()
+    await expect.poll(async () => (await assent.recover()).length).toBe(0)
+    await expect.poll(() => shop.stock.prepared()).toEqual([])
+    expect(reports.filter(({ type }) => type !== 'recovered')).toEqual([])
   })
 })
 

@@ -36,10 +36,13 @@ VALUES ($1::text, ${names.origin}, ${TIMELINE})`,
   ]
 }
 
-/** The newest epoch is younger than `$1` milliseconds. By the server's clock: only a courtesy. */
+/**
+ * An epoch is younger than `$1` milliseconds. By the server's clock: only a courtesy. One that was
+ * opened in the future, by a clock that was wrong, does not count.
+ */
 export function isYoungSql(names: SchemaNames): string {
   return `SELECT EXISTS (SELECT FROM ${names.epoch} AS epoch
-  WHERE epoch.opened_at > now() - ${milliseconds('$1')})`
+  WHERE epoch.opened_at > now() - ${milliseconds('$1')} AND epoch.opened_at <= now())`
 }
 
 /** Epochs whose successor was opened more than `$1` milliseconds ago. */

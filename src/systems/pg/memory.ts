@@ -45,19 +45,13 @@ export class PgMemory implements Memory {
     this.#register = register
   }
 
-  async takeTurn(everyMs: number): Promise<'taken' | 'not due' | 'no tables'> {
-    // Asked first: a database that was never marked has no tables, and needs none.
-    const exists = await this.#commit([{ text: `${existsSql(this.#names)}, pg_is_in_recovery()` }])
-    const [isThere, isReplica] = exists.rows[0]?.[0] ?? []
-    if (isThere !== 't' || isReplica === 't') return 'no tables'
-    const taken = await this.#commit([
-      {
-        text: `UPDATE ${this.#names.database} SET forgot_at = now()
-WHERE forgot_at < now() - ${milliseconds('$1')}`,
-        values: [String(everyMs)],
-      },
-    ])
-    return taken.tags[0] === 'UPDATE 1' ? 'taken' : 'not due'
+  async hasMarks(): Promise<boolean> {
+    // Outside of a transaction: a replica refuses one that may write.
+    const text = `${existsSql(this.#names)} AND NOT pg_is_in_recovery()`
+    const reply = await this.#connections.use((connection) => connection.send([{ text }]))
+    if (reply.kind === 'lost') throw new Error('the answer was lost', { cause: reply.cause })
+    if (reply.error !== undefined) throw reply.error
+    return reply.rows[0]?.[0]?.[0] === 't'
   }
 
   renew(afterMs: number): Promise<void> {
@@ -98,7 +92,8 @@ WHERE mark.ctid >= $1::tid AND mark.ctid < $2::tid AND mark.marked_at < now() - 
       `SELECT mark.txid, mark.epoch, mark.register
 FROM ${this.#names.mark} AS mark
 WHERE mark.ctid >= $1::tid AND mark.ctid < $2::tid AND mark.marked_at < now() - ${milliseconds('$3')}
-  AND mark.app = $4::text AND mark.register <> $5::text AND mark.decision = 'commit'`,
+  AND mark.app = $4::text AND mark.register <> $5::text AND mark.decision = 'commit'
+  AND $5::text = ANY (mark.participants)`,
       olderThanMs,
       from,
     )
@@ -122,8 +117,11 @@ WHERE mark.ctid >= $1::tid AND mark.ctid < $2::tid AND mark.marked_at < now() - 
     // Rows that are settled already are written again, so that this COMMIT vouches for them too.
     const { rows } = await this.#commit([
       {
-        text: `UPDATE ${this.#names.mark} SET decision = 'settled'
-WHERE txid = ANY ($1::text[]) AND decision IN ('commit', 'settled') RETURNING txid`,
+        // What somebody has locked is left for the next pass.
+        text: `UPDATE ${this.#names.mark} SET decision = 'settled' WHERE txid IN (
+  SELECT txid FROM ${this.#names.mark}
+  WHERE txid = ANY ($1::text[]) AND decision IN ('commit', 'settled') FOR UPDATE SKIP LOCKED
+) RETURNING txid`,
         values: [arrayOf(txids)],
       },
     ])

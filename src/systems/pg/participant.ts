@@ -61,7 +61,7 @@ export interface PgOptions {
    * `lossless`: a replica that is promoted here has every commit that was ever acknowledged
    * (synchronous replication, and a fail-over that keeps to it). Branches that were in doubt then
    * end by themselves. Default `lossy`: after a fail-over, branches without a row in their register
-   * are held for a person.
+   * are held for a person. It covers promotion only: after any restore, `assent.restored()` first.
    */
   readonly failover?: Failover
 }

@@ -105,8 +105,8 @@ export class Register {
       return await this.#connections.use(async (connection) => {
         const reply = await connection.send(statements)
         if (reply.kind === 'lost') return 'unclear'
-        // No such table: this database has never been marked.
-        if (reply.error?.code === '42P01' || reply.error?.code === '3F000') return 'not-found'
+        // No such table: this database has never been marked. 25006: a replica, which decides nothing.
+        if (['42P01', '3F000', '25006'].includes(reply.error?.code ?? '')) return 'not-found'
         if (reply.error !== undefined || reply.warnings.length > 0) return 'unclear'
         const isDurable = reply.tags.at(-1) === 'COMMIT' && reply.status === 'I'
         if (!isDurable) return 'unclear'

@@ -54,8 +54,7 @@ CREATE TABLE IF NOT EXISTS ${names.database} (
   version  integer NOT NULL,
   id       uuid NOT NULL DEFAULT gen_random_uuid(),
   origin   text NOT NULL,
-  reads    bigint NOT NULL DEFAULT 0,
-  forgot_at timestamptz NOT NULL DEFAULT now()
+  reads    bigint NOT NULL DEFAULT 0
 );
 
 -- The stretches of this register's life of which it has forgotten nothing.
