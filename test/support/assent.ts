@@ -6,7 +6,7 @@ import type pg from 'pg'
 import { AssentError, createAssent } from 'assent'
 import type { Assent, AssentSetting, ParticipantDefinition, Report } from 'assent'
 import { pg as participant } from 'assent/pg'
-import type { PgHandle } from 'assent/pg'
+import type { PgHandle, PgOptions } from 'assent/pg'
 import { freshDatabase } from './databases.ts'
 import type { TestDatabase } from './databases.ts'
 
@@ -20,6 +20,8 @@ export interface Shop {
   readonly reports: Report[]
 }
 
+export type Databases = Pick<Shop, 'orders' | 'stock'>
+
 /** `orders` and `stock` on two servers. */
 export async function openShop(
   setting: Partial<AssentSetting<Two>> = {},
@@ -29,10 +31,22 @@ export async function openShop(
     freshDatabase('first', configs.orders),
     freshDatabase('second', configs.stock),
   ])
+  return openOver({ orders, stock }, {}, setting)
+}
+
+/** Assent over databases that a test has already: a process of the same app for each call. */
+export function openOver(
+  { orders, stock }: Databases,
+  options: PgOptions = {},
+  setting: Partial<AssentSetting<Two>> = {},
+): Shop {
   const reports: Report[] = []
   const assent = createAssent({
     app: 'shop',
-    participants: { orders: participant(orders.pool), stock: participant(stock.pool) },
+    participants: {
+      orders: participant(orders.pool, options),
+      stock: participant(stock.pool, options),
+    },
     onReport: (report) => reports.push(report),
     ...setting,
   })

@@ -24,10 +24,19 @@ export async function ownDatabase(
   server: PostgresServer,
   config: pg.PoolConfig = {},
 ): Promise<TestDatabase> {
+  return databaseAt(server, (url) => url, config)
+}
+
+/** The same, reached by another way than the server's own url. */
+export async function databaseAt(
+  server: PostgresServer,
+  way: (serverUrl: string) => string,
+  config: pg.PoolConfig = {},
+): Promise<TestDatabase> {
   serial += 1
   const name = `own_${serial}`
   await server.createDatabase(name)
-  const url = server.url(name)
+  const url = way(server.url(name))
   const pool = new pg.Pool({ connectionString: url, ...config })
   const side = new pg.Pool({ connectionString: url, max: 2, application_name: 'witness' })
   for (const each of [pool, side]) each.on('error', () => undefined)
