@@ -36,14 +36,19 @@ export async function databaseAt(
   serial += 1
   const name = `own_${serial}`
   await server.createDatabase(name)
-  const url = way(server.url(name))
+  const database = reach(name, way(server.url(name)), config)
+  await database.sql('create table t (x int)')
+  return database
+}
+
+/** A database that is there already. */
+export function reach(name: string, url: string, config: pg.PoolConfig = {}): TestDatabase {
   const pool = new pg.Pool({ connectionString: url, ...config })
   const side = new pg.Pool({ connectionString: url, max: 2, application_name: 'witness' })
   for (const each of [pool, side]) each.on('error', () => undefined)
   onTestFinished(async () => {
     await Promise.all([pool, side].map((each) => each.end()))
   })
-  await side.query('create table t (x int)')
   return {
     ...{ name, url, pool },
     sql: async (text, values = []) =>

@@ -14,8 +14,10 @@ import { PostgresServer } from '../../harness/postgres-server.ts'
 import { WireProxy } from '../../harness/wire-proxy.ts'
 import type { TestDatabase } from './databases.ts'
 import { kindOfMessage } from './message-kinds.ts'
-import { databaseAt } from './own-server.ts'
+import { databaseAt, reach } from './own-server.ts'
 import { ask, copyServer, startAsReplica } from './server-copy.ts'
+
+const WAITING = `from pg_stat_activity where wait_event = 'SyncRep'`
 
 export class ReplicatedServer {
   readonly primary: PostgresServer
@@ -59,6 +61,11 @@ export class ReplicatedServer {
     return databaseAt(this.primary, (url) => this.name.url(url))
   }
 
+  /** The same database on one of the two, whichever the name leads to. */
+  at(server: PostgresServer, { name }: TestDatabase): TestDatabase {
+    return reach(name, server.url(name))
+  }
+
   /** From now on, commits on the primary wait for the replica. */
   async waitForReplica(): Promise<void> {
     await this.#setSynchronous('replica')
@@ -82,10 +89,14 @@ export class ReplicatedServer {
     this.#link.takeDown()
   }
 
+  /** Whether a commit waits for the replica. */
+  async isWaitedFor(): Promise<boolean> {
+    return (await ask(this.primary, `select 1 ${WAITING}`)).length > 0
+  }
+
   /** Cuts off every wait for the replica, as an impatient person does. Says how many there were. */
   async cancelWaits(): Promise<number> {
-    const text = `select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'`
-    return (await ask(this.primary, text)).length
+    return (await ask(this.primary, `select pg_cancel_backend(pid) ${WAITING}`)).length
   }
 
   /** Makes the replica a primary of its own, and leads the name to it. */
