@@ -9,6 +9,7 @@ import { age, cleanerOf, marksOf, supersede } from '../support/cleaner.ts'
 import { freshDatabase } from '../support/databases.ts'
 import { leaveBehind } from '../support/leftover.ts'
 import { ReplicatedServer } from '../support/replicated-server.ts'
+import { timelineOf } from '../support/server-copy.ts'
 
 /** Two databases, one of them replicated, which have served a transaction. */
 async function databasesWith(
@@ -121,6 +122,7 @@ test('what was undecided at a promotion is held, until it is said that nothing w
     await leaveBehind(databases, 'decided'),
   ]
   await server.failOver()
+  expect(await timelineOf(server.replica)).toBe(2)
   for (const leftover of [voted, decided]) leftover.vanish()
   {
     const { assent, reports } = openOver(databases)

@@ -103,7 +103,8 @@ export class ReplicatedServer {
   async failOver(old: 'killed' | 'left alive' = 'killed'): Promise<void> {
     this.separate()
     if (old === 'killed') await this.primary.kill()
-    await ask(this.replica, 'select pg_promote()')
+    const [promoted] = await ask<{ is: boolean }>(this.replica, 'select pg_promote() as is')
+    if (promoted?.is !== true) throw new Error('the replica was not promoted')
     await this.leadTo(this.replica)
   }
 

@@ -43,13 +43,6 @@ export interface Snapshot {
   recoverTo(restorePoint: string): Promise<void>
 }
 
-let serial = 0
-
-function freshFolder(server: PostgresServer, kind: string): string {
-  serial += 1
-  return join(server.folder, `${kind}-${serial}`)
-}
-
 export async function takeSnapshot(server: PostgresServer): Promise<Snapshot> {
   const kept = freshFolder(server, 'snapshot')
   await server.stop()
@@ -74,20 +67,17 @@ export async function takeSnapshot(server: PostgresServer): Promise<Snapshot> {
         "recovery_target_action = 'promote'",
       ])
       await server.start()
-      await eventually(`${server.name} to end its recovery`, () => isPrimary(server))
+      const text = 'select pg_is_in_recovery() as is'
+      const hasEnded = async () => (await ask<{ is: boolean }>(server, text))[0]?.is === false
+      await eventually(`${server.name} to end its recovery`, hasEnded)
     },
   }
 }
 
-export async function isPrimary(server: PostgresServer): Promise<boolean> {
-  const [row] = await ask<{ is: boolean }>(server, 'select not pg_is_in_recovery() as is')
-  return row?.is === true
-}
-
-/** Changes when a replica is promoted, and when a recovery has ended at a point in time. */
+/** Of a primary. Changes when a replica is promoted, and when a recovery has ended. */
 export async function timelineOf(server: PostgresServer): Promise<number> {
-  const text = 'select timeline_id as id from pg_control_checkpoint()'
-  return (await ask<{ id: number }>(server, text))[0]?.id ?? 0
+  const text = 'select left(pg_walfile_name(pg_current_wal_lsn()), 8) as id'
+  return parseInt((await ask<{ id: string }>(server, text))[0]?.id ?? '', 16)
 }
 
 /** One statement, on a connection of its own. */
@@ -103,6 +93,13 @@ export async function ask<Row extends object>(
   } finally {
     await client.end()
   }
+}
+
+let serial = 0
+
+function freshFolder(server: PostgresServer, kind: string): string {
+  serial += 1
+  return join(server.folder, `${kind}-${serial}`)
 }
 
 function dataOf(server: PostgresServer): string {
