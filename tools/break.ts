@@ -161,7 +161,7 @@ const OTHERS: readonly Breakage[] = [
   {
     name: 'a mark’s decision is not read: presence is commit',
     file: 'src/protocol/answers.ts',
-    find: 'return asked.decision',
+    find: "return asked.decision === 'settled' ? 'commit' : asked.decision",
     replace: "return 'commit'",
     tests: [...MODEL, ...REAL],
   },

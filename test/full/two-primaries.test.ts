@@ -7,7 +7,7 @@ import { openOver, refusal, writeBoth } from '../support/assent.ts'
 import type { Databases, Shop } from '../support/assent.ts'
 import { age, cleanerOf } from '../support/cleaner.ts'
 import { freshDatabase } from '../support/databases.ts'
-import { leaveBehind } from '../support/leftover.ts'
+import { leaveBehind, openParticipant } from '../support/leftover.ts'
 import type { Leftover } from '../support/leftover.ts'
 import { ReplicatedServer } from '../support/replicated-server.ts'
 
@@ -25,6 +25,8 @@ async function twoSides(mode: 'synchronous' | 'asynchronous'): Promise<Sides> {
   const named = { orders, stock }
   const old = { orders: server.at(server.primary, orders), stock }
   await inOneProcess(named, ({ assent }) => assent.migrate())
+  // Both sides list it: the promoted server has to see that it is not of its own time.
+  await openParticipant(named, 'orders').currentEpoch()
   await server.caughtUp()
   return { server, old, named }
 }
