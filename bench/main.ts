@@ -4,21 +4,13 @@
  * Owns: the arguments, the signals and the exit code.
  * Promises: interrupted, it cleans up and ends with 128 + the signal's number.
  */
-import { constants } from 'node:os'
+import { watchForInterruption } from '../harness/interruption.ts'
 import { installExitCleanup } from '../harness/postgres-server.ts'
 import { HELP, readArguments } from './options.ts'
 import type { Reading } from './options.ts'
 import { run, runGrowth, runProfile } from './run.ts'
 
-const interrupted = new AbortController()
-let killer: 'SIGINT' | 'SIGTERM' | 'SIGHUP' | undefined
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  // More than once: Ctrl-C reaches us from the terminal and from npm. Cleaning up goes on.
-  process.on(signal, () => {
-    killer ??= signal
-    interrupted.abort(new Error(`interrupted by ${signal}`))
-  })
-}
+const interruption = watchForInterruption()
 installExitCleanup()
 
 process.exitCode = await perform(readArguments(process.argv.slice(2)))
@@ -39,20 +31,13 @@ async function perform(reading: Reading): Promise<number> {
         await runProfile(reading.options, print)
         return 0
       case 'growth':
-        await runGrowth(reading.options, interrupted.signal, print)
+        await runGrowth(reading.options, interruption.signal, print)
         return 0
       case 'measure':
-        await run(reading.options, interrupted.signal, print)
+        await run(reading.options, interruption.signal, print)
         return 0
     }
   } catch (error) {
-    if (killer !== undefined) {
-      process.stderr.write('Interrupted; everything was cleaned up.\n')
-      return 128 + constants.signals[killer]
-    }
-    process.stderr.write(
-      `${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
-    )
-    return 1
+    return interruption.exitCodeOf(error)
   }
 }

@@ -2,9 +2,10 @@
  * Forgetting: the marks of transactions that are over, and the epochs that have served.
  *
  * Owns: when a database is gone through, and which epochs are opened and taken off the list.
- * Promises: no leader; of N processes each goes through a database at one in N of the times when it is
- * due, by chance, and anybody goes on where somebody stopped. Something that can't be read or reached pauses what needs
- * it, and is reported. Lost votes and lost decisions that are found on the way are reported.
+ * Promises: no leader; of N processes each goes through a database at one in N of the times when it
+ * is due, by chance, and anybody goes on where somebody stopped. Something that can't be read or
+ * reached pauses what needs it, and is reported. Lost votes and lost decisions that are found on the
+ * way are reported.
  * Never: decides what may be deleted. The machines do (`protocol/forgetting.ts`, `witness.ts`).
  */
 import { readGid } from '../protocol/index.ts'
@@ -14,6 +15,7 @@ import { ForgettingBatch } from './forget-batch.ts'
 import { LIMITS } from './limits.ts'
 import type { RecoverySetting } from './recover.ts'
 import { Troubles } from './troubles.ts'
+import { isAborted } from './unless-aborted.ts'
 import { lookForDecisions } from './witness.ts'
 
 export class Forgetting {
@@ -43,7 +45,7 @@ export class Forgetting {
         if (world.random() * processes >= 1) continue
         if (await participant.memory.hasMarks()) await this.pass(participant)
       } catch (error) {
-        if (isOver(signal)) return
+        if (isAborted(signal)) return
         this.#pause(participant.name, error)
       }
     }
@@ -127,9 +129,4 @@ function epochOf(gid: string): string {
   const [, app = ''] = gid.split('.')
   const reading = readGid(gid, app)
   return reading.kind === 'ours' ? reading.gid.epoch : ''
-}
-
-/** A call, so that it is read anew each time. */
-function isOver(signal: AbortSignal): boolean {
-  return signal.aborted
 }

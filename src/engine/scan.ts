@@ -20,6 +20,7 @@ import { LIMITS } from './limits.ts'
 import { doubtOf, inDoubtOf } from './recover.ts'
 import type { Recovery, RecoverySetting } from './recover.ts'
 import type { InDoubt, InDoubtReason } from './reports.ts'
+import { isAborted } from './unless-aborted.ts'
 
 /** How soon a branch that stayed in doubt is looked at again; it doubles up to five scans. */
 const FIRST_LOOK_MS = 100
@@ -74,7 +75,7 @@ export class Scan {
         pauseMs = LIMITS.scanMs * processes * (0.5 + world.random())
         sharing = processes
       } catch (error) {
-        if (isOver(signal)) return
+        if (isAborted(signal)) return
         this.#setting.report({ type: 'scan-failed', participant: participant.name, error })
         // What was due can't be looked at: wait for the database, not for the branch.
         this.#seen.delete(participant.name)
@@ -302,9 +303,4 @@ class Pause {
   #isResting(): boolean {
     return this.#state === 'resting'
   }
-}
-
-/** A call, so that it is read anew each time. */
-function isOver(signal: AbortSignal): boolean {
-  return signal.aborted
 }

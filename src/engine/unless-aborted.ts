@@ -24,3 +24,8 @@ export async function unlessAborted<T>(
     promise.catch(() => undefined)
   }
 }
+
+/** A call, so that it is read anew each time: the compiler takes a property for unchanged. */
+export function isAborted(signal: AbortSignal): boolean {
+  return signal.aborted
+}

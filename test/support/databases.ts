@@ -41,10 +41,15 @@ export async function freshDatabase(
     await side.end()
     await once(serverUrl, `drop database ${name} with (force)`)
   })
+  return { name, url, pool, ...lookingInto(side, name) }
+}
+
+/** Plain SQL on a pool that Assent never sees. */
+export function lookingInto(
+  side: pg.Pool,
+  name: string,
+): Pick<TestDatabase, 'sql' | 'prepared' | 'count'> {
   return {
-    name,
-    url,
-    pool,
     sql: async (text, values = []) =>
       (await side.query<Record<string, unknown>>(text, [...values])).rows,
     prepared: async () => {

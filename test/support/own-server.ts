@@ -4,6 +4,7 @@
 import { onTestFinished } from 'vitest'
 import pg from 'pg'
 import { PostgresServer } from '../../harness/postgres-server.ts'
+import { lookingInto } from './databases.ts'
 import type { TestDatabase } from './databases.ts'
 
 /** A started server, removed when the test is over. */
@@ -49,15 +50,5 @@ export function reach(name: string, url: string, config: pg.PoolConfig = {}): Te
   onTestFinished(async () => {
     await Promise.all([pool, side].map((each) => each.end()))
   })
-  return {
-    ...{ name, url, pool },
-    sql: async (text, values = []) =>
-      (await side.query<Record<string, unknown>>(text, [...values])).rows,
-    prepared: async () => {
-      const text = 'select gid from pg_prepared_xacts where database = $1 order by gid'
-      return (await side.query<{ gid: string }>(text, [name])).rows.map((row) => row.gid)
-    },
-    count: async () =>
-      Number((await side.query<{ n: string }>('select count(*) as n from t')).rows[0]?.n),
-  }
+  return { name, url, pool, ...lookingInto(side, name) }
 }

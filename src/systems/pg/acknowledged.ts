@@ -6,11 +6,9 @@
  * durable comes before ours in the log.) Otherwise it rejects, and may or may not have happened.
  */
 import { surprise } from './answers.ts'
-import type { Reply } from './message.ts'
+import type { Answered } from './message.ts'
 import type { Statement } from './wire.ts'
 import type { ServiceConnection } from './service-connections.ts'
-
-export type Answered = Extract<Reply, { kind: 'answered' }>
 
 const BEGIN = { text: 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE' }
 

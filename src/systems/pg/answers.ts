@@ -11,7 +11,7 @@
  * failed transaction answer ROLLBACK, without an error); `syncrep.c` (the warning).
  */
 import type { Answer, EndAnswer } from '../../protocol/index.ts'
-import type { Reply } from './message.ts'
+import type { Answered, Reply } from './message.ts'
 
 /** What a message of ours is expected to answer. */
 export interface Expected {
@@ -55,8 +55,6 @@ export function withSelect(expected: Expected, at: number): Expected {
     decides: decides === 'none' ? decides : decides + 1,
   }
 }
-
-type Answered = Extract<Reply, { kind: 'answered' }>
 
 interface DefiniteAnswer {
   readonly answer: 'yes' | 'no'

@@ -1,7 +1,8 @@
 /**
- * The connection of one branch while the user's function runs: when it is taken, and when BEGIN leaves.
+ * The connection of one branch while the user's function runs.
  *
- * Owns: BEGIN, which travels with the first statement where it can, and the order of statements around it.
+ * Owns: BEGIN, which travels with the first statement where it can, and the order of statements
+ * around it.
  * Promises: no statement is sent before BEGIN was answered, but for the one that travels behind it
  * under the same Sync. A pooled connection that turns out to be dead at BEGIN is replaced, and the
  * statement is sent again on another one: whatever the first had begun is rolled back.

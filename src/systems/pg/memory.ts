@@ -9,13 +9,14 @@
  */
 import type { Cursor, DecisionMark, MarkPage, Memory, ReceiptMark } from '../../ports/index.ts'
 import { acknowledged } from './acknowledged.ts'
-import type { Answered } from './acknowledged.ts'
 import { milliseconds, supersededSql, unlistSql } from './epochs.ts'
-import type { Statement } from './wire.ts'
+import type { Answered } from './message.ts'
 import type { Register } from './register.ts'
 import { existsSql } from './schema.ts'
 import type { SchemaNames } from './schema.ts'
+import { answered } from './service-connections.ts'
 import type { ServiceConnections } from './service-connections.ts'
+import type { Statement } from './wire.ts'
 
 /** Blocks of the table of marks that one page covers: some 1,500 marks. */
 const PAGE_BLOCKS = 32
@@ -48,10 +49,8 @@ export class PgMemory implements Memory {
   async hasMarks(): Promise<boolean> {
     // Outside of a transaction: a replica refuses one that may write.
     const text = `${existsSql(this.#names)} AND NOT pg_is_in_recovery()`
-    const reply = await this.#connections.use((connection) => connection.send([{ text }]))
-    if (reply.kind === 'lost') throw new Error('the answer was lost', { cause: reply.cause })
-    if (reply.error !== undefined) throw reply.error
-    return reply.rows[0]?.[0]?.[0] === 't'
+    const { rows } = await this.#connections.use((connection) => answered(connection, [{ text }]))
+    return rows[0]?.[0]?.[0] === 't'
   }
 
   renew(afterMs: number): Promise<void> {

@@ -39,6 +39,9 @@ export type Reply =
   /** The connection ended before the server said that it was ready. */
   | { readonly kind: 'lost'; readonly cause: unknown }
 
+/** The whole answer, as opposed to a connection that was lost. */
+export type Answered = Extract<Reply, { kind: 'answered' }>
+
 /** Sends one message and waits for its whole answer. Never rejects. */
 export function send(client: PgClient, statements: readonly Statement[]): Promise<Reply> {
   return new Promise((resolve) => {

@@ -9,7 +9,7 @@ import type { EndAnswer, Gid } from '../../protocol/index.ts'
 import type { PreparedList } from '../../ports/index.ts'
 import { readEnd } from './answers.ts'
 import { endStatement } from './mark.ts'
-import { NoConnection } from './service-connections.ts'
+import { NoConnection, answered } from './service-connections.ts'
 import type { ServiceConnections } from './service-connections.ts'
 
 /**
@@ -29,10 +29,8 @@ export async function listPrepared(
   applicationName: string,
 ): Promise<PreparedList> {
   const reply = await connections.use((connection) =>
-    connection.send([{ text: SCAN, values: [applicationName] }]),
+    answered(connection, [{ text: SCAN, values: [applicationName] }]),
   )
-  if (reply.kind === 'lost') throw new NoConnection('the connection was lost', reply)
-  if (reply.error !== undefined) throw reply.error
   const rows = reply.rows[0] ?? []
   return {
     processes: Math.max(1, Number(rows[0]?.[3] ?? 1)),

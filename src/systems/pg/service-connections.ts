@@ -14,7 +14,7 @@ import type { PgClient, PgPool } from './driver.ts'
 import { sameTags } from './answers.ts'
 import { withoutSecrets } from './connect-errors.ts'
 import { send } from './message.ts'
-import type { Reply } from './message.ts'
+import type { Answered, Reply } from './message.ts'
 import type { Statement } from './wire.ts'
 
 /** How many questions and ends may be under way at once at one database, beside the scan. */
@@ -32,6 +32,21 @@ export interface ServiceConnection {
 
 /** The connection could not be had, so nothing was said. */
 export class NoConnection extends Error {}
+
+/**
+ * Sends statements whose errors are the caller's.
+ *
+ * @throws NoConnection when the answer was lost; the server's own error
+ */
+export async function answered(
+  connection: ServiceConnection,
+  statements: readonly Statement[],
+): Promise<Answered> {
+  const reply = await connection.send(statements)
+  if (reply.kind === 'lost') throw new NoConnection('the connection was lost', reply)
+  if (reply.error !== undefined) throw reply.error
+  return reply
+}
 
 interface Slot {
   client: PgClient | undefined

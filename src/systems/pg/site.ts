@@ -15,7 +15,7 @@ import { isServerError } from './driver.ts'
 import { restoredSql } from './epochs.ts'
 import { SCHEMA_VERSION, existsSql, schemaSql, siteSql } from './schema.ts'
 import type { SchemaNames } from './schema.ts'
-import { NoConnection } from './service-connections.ts'
+import { NoConnection, answered } from './service-connections.ts'
 import type { ServiceConnection, ServiceConnections } from './service-connections.ts'
 
 /** The longest that our DDL waits for a lock. */
@@ -188,8 +188,6 @@ async function row(
   connection: ServiceConnection,
   text: string,
 ): Promise<readonly (string | null)[]> {
-  const reply = await connection.send([{ text }])
-  if (reply.kind === 'lost') throw new NoConnection('the connection was lost', reply)
-  if (reply.error !== undefined) throw reply.error
-  return reply.rows[0]?.[0] ?? []
+  const { rows } = await answered(connection, [{ text }])
+  return rows[0]?.[0] ?? []
 }
