@@ -189,7 +189,7 @@ const OTHERS: readonly Breakage[] = [
   {
     name: 'a mark is not acknowledged: an unclear claim is taken as yes',
     file: 'src/systems/pg/branch.ts',
-    find: 'const answer = readAnswer(reply, expectedOf(CLAIMED, facts))',
+    find: 'const answer = readAnswer(reply, claimed(tagsBefore(facts)))',
     replace: "const answer: Answer = { answer: 'yes' }",
     tests: REAL,
   },
@@ -203,8 +203,8 @@ const OTHERS: readonly Breakage[] = [
   {
     name: 'a mark without the branch’s nonce is accepted',
     file: 'src/systems/pg/mark.ts',
-    find: "WHEN pg_catalog.current_setting('assent.branch', true) OPERATOR(pg_catalog.=) $1::pg_catalog.text",
-    replace: 'WHEN $1::pg_catalog.text IS NOT NULL',
+    find: "return `pg_catalog.current_setting('${IDLE}') OPERATOR(pg_catalog.=) $${at}::pg_catalog.text`",
+    replace: 'return `$${at}::pg_catalog.text IS NOT NULL`',
     tests: REAL,
   },
   {

@@ -45,6 +45,7 @@ export async function leaveBehind(
     deadline: nodeWorld.now() + timeoutMs,
     timeoutMs,
     waiting: new Over(),
+    firstClaim: () => undefined,
   } as const
   const decider = await orders.join(request)
   const voter = await stock.join(request)

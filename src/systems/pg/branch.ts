@@ -10,22 +10,25 @@ import { formatGid } from '../../protocol/index.ts'
 import type { Answer, EndAnswer, Gid } from '../../protocol/index.ts'
 import { AssentError } from '../../protocol/index.ts'
 import type { Branch, BranchFault, Mark, World } from '../../ports/index.ts'
-import {
-  CLAIMED,
-  COMMITTED,
-  COMMITTED_ALONE,
-  PREPARED,
-  readAnswer,
-  readEnd,
-  withSelect,
-} from './answers.ts'
+import { committed, open, prepared, readAnswer, readEnd } from './answers.ts'
 import type { Expected } from './answers.ts'
-import { IDLE_MARGIN_MS } from './begin.ts'
+import { IDLE_MARGIN_MS, idleMsOf } from './begin.ts'
 import type { BranchSession } from './branch-session.ts'
 import type { PgClient } from './driver.ts'
 import type { GuardedConnection } from './guarded-connection.ts'
-import { COMMIT, claimStatements, commitStatements, endStatement, voteStatements } from './mark.ts'
-import type { MarkFacts } from './mark.ts'
+import {
+  BEFORE_COMMIT_TAGS,
+  COMMIT_ONLY,
+  claimStatements,
+  commitAlone,
+  commitClaimed,
+  endStatement,
+  markTag,
+  securedClaim,
+  tagsBefore,
+  voteStatements,
+} from './mark.ts'
+import type { FirstClaim, MarkFacts } from './mark.ts'
 import { send } from './message.ts'
 import type { Reply } from './message.ts'
 import type { SchemaNames } from './schema.ts'
@@ -43,11 +46,18 @@ export interface PgBranchFacts {
   readonly onRoleHidden: () => void
   /** Ends a prepared branch from another connection. */
   readonly endElsewhere: (gid: Gid, decision: 'commit' | 'abort') => Promise<EndAnswer>
+  /** Whether COMMIT may have constraints or triggers to run that were deferred. */
+  readonly hasDeferred: () => boolean
+  /** Removes a claim that became durable by itself. Never rejects. */
+  readonly withdraw: (txid: string) => Promise<void>
   /** The claim named an epoch that the register does not list for this server. */
   readonly onStaleEpoch: () => void
   /** A mark could not be written, because its table is not what was checked. */
   readonly onTablesGone: () => void
 }
+
+/** So long a decider is taken to be there, and the others are asked to prepare. */
+const HEARD_WITHIN_MS = 250
 
 /** Where the branch's transaction is, as far as this connection knows. */
 type Stage = 'open' | 'prepared' | 'over' | 'unclear'
@@ -58,7 +68,8 @@ export class PgBranch implements Branch {
   readonly #facts: PgBranchFacts
   readonly #session: BranchSession
   #stage: Stage = 'open'
-  #claim: 'none' | 'written' = 'none'
+  /** `secured`: all that must be true of the COMMIT was made so. */
+  #claim: 'none' | 'unsecured' | 'secured' = 'none'
   #stopPassing = (): void => undefined
 
   constructor(facts: PgBranchFacts) {
@@ -66,6 +77,10 @@ export class PgBranch implements Branch {
     this.canPrepare = facts.session.lent.connection.canPrepare
     this.#facts = facts
     this.#session = facts.session
+  }
+
+  get claimed(): Mark | undefined {
+    return this.#session.claimed?.mark
   }
 
   /** For the handle only, like `query`. */
@@ -120,15 +135,37 @@ export class PgBranch implements Branch {
   async claim(mark: Mark): Promise<Answer> {
     const refusal = await this.#refusalToBegin()
     if (refusal !== undefined) return refusal
+    const first = this.#session.claimed
+    if (first !== undefined && isSame(first.mark, mark)) return this.#secure(first)
     const facts = this.#markFacts(mark)
     const reply = await send(this.client, claimStatements(facts, this.#shorterIdleMs()))
-    const answer = readAnswer(reply, expectedOf(CLAIMED, facts))
+    const answer = readAnswer(reply, open([...tagsBefore(facts), markTag(facts)]))
     this.#stage = stageAfter(reply, answer, 'open')
-    if (answer.answer === 'yes') this.#claim = 'written'
+    if (answer.answer === 'yes') this.#claim = 'secured'
     const foundNoEpoch = reply.kind === 'answered' && reply.tags.at(-1) === 'INSERT 0 0'
     if (answer.answer !== 'no' || !foundNoEpoch) return this.#explained(answer, reply, facts)
     this.#facts.onStaleEpoch()
     return { answer: 'no', cause: staleEpoch(this.name, mark.id.epoch) }
+  }
+
+  /**
+   * A claim that went along with the first statement needs no other message, as a rule: what must be
+   * true of the COMMIT can be seen to in its own. It is asked beforehand where others would prepare
+   * in vain, or where COMMIT itself would have to wait for long, so that nobody could tell its outcome.
+   */
+  async #secure(first: FirstClaim): Promise<Answer> {
+    this.#claim = 'unsecured'
+    const idleMs = this.#shorterIdleMs()
+    const { guard } = this.#session.lent
+    const isFresh = this.#facts.world.now() - guard.heardAt <= HEARD_WITHIN_MS
+    const isSafe = isFresh && idleMs === undefined && guard.rollbacks === 'none'
+    if (isSafe && !this.#facts.hasDeferred()) return { answer: 'yes' }
+    const statements = securedClaim(this.#facts.names, first, this.#idleMs, idleMs)
+    const reply = await send(this.client, statements)
+    const answer = readAnswer(reply, open(BEFORE_COMMIT_TAGS))
+    this.#stage = stageAfter(reply, answer, 'open')
+    if (answer.answer === 'yes') this.#claim = 'secured'
+    return answer
   }
 
   async vote(mark: Mark, gid: Gid): Promise<Answer> {
@@ -136,7 +173,7 @@ export class PgBranch implements Branch {
     if (refusal !== undefined) return refusal
     const facts = this.#markFacts(mark)
     const reply = await send(this.client, voteStatements(facts, formatGid(gid)))
-    const answer = readAnswer(reply, expectedOf(PREPARED, facts))
+    const answer = readAnswer(reply, prepared([...tagsBefore(facts), markTag(facts)]))
     this.#stage = stageAfter(reply, answer, 'prepared')
     return this.#explained(answer, reply, facts)
   }
@@ -161,6 +198,10 @@ export class PgBranch implements Branch {
     const isMaybePrepared = this.#stage === 'prepared' || this.#stage === 'unclear'
     if (isMaybePrepared && gid !== undefined) return this.#endPrepared(decision, gid)
     if (this.#stage === 'open') await this.#rollBack()
+    // The user's own COMMIT made it durable, and nobody was asked for a vote.
+    if (this.claimed !== undefined && this.fault()?.outcome === 'unknown') {
+      await this.#facts.withdraw(this.claimed.id.txid)
+    }
     this.#release()
     // Safe: COMMIT was never sent on this connection, so the server rolls back whatever is open.
     return { answer: 'done' }
@@ -176,18 +217,28 @@ export class PgBranch implements Branch {
 
   #markFacts(mark: Mark): MarkFacts {
     const isReset = this.#guard.role === 'changed' || this.#facts.isRoleHidden()
-    const role = isReset ? 'reset first' : 'as it is'
-    return { names: this.#facts.names, mark, nonce: this.#nonce, role }
+    return {
+      names: this.#facts.names,
+      mark,
+      idleMs: this.#idleMs,
+      role: isReset ? 'reset first' : 'as it is',
+      before: this.#session.claimed,
+    }
   }
 
   #commitMessage(): { readonly statements: readonly Statement[]; readonly expected: Expected } {
-    // A claim has done before what a COMMIT by itself must do first.
-    if (this.#claim === 'written') return { statements: [COMMIT], expected: COMMITTED }
-    if (this.#guard.rollbacks === 'none') {
-      return { statements: commitStatements('needless'), expected: COMMITTED_ALONE }
+    if (this.#claim === 'secured') return { statements: COMMIT_ONLY, expected: committed([]) }
+    const { claimed } = this.#session
+    const expected = committed(BEFORE_COMMIT_TAGS)
+    if (this.#claim === 'none' || claimed === undefined) {
+      return { statements: commitAlone(this.#idleMs), expected }
     }
-    const statements = commitStatements({ nonce: this.#nonce })
-    return { statements, expected: withSelect(COMMITTED_ALONE, 2) }
+    return { statements: commitClaimed(this.#facts.names, claimed, this.#idleMs), expected }
+  }
+
+  /** What BEGIN was followed by. */
+  get #idleMs(): number {
+    return idleMsOf(this.#facts, this.#session.lent.connection)
   }
 
   /** Our own INSERT failed because of the database, and not of the transaction. */
@@ -231,10 +282,6 @@ export class PgBranch implements Branch {
 
   get #guard(): GuardedConnection {
     return this.#session.lent.guard
-  }
-
-  get #nonce(): string {
-    return this.#session.lent.connection.nonce
   }
 
   /** A branch that was joined and never used has still to begin. */
@@ -296,14 +343,20 @@ function stageAfter(reply: Reply, answer: Answer, onYes: Stage): Stage {
 }
 
 /** The error of our own INSERT, if that is what stopped the message. */
-function errorOfInsert(reply: Reply, { role }: MarkFacts): string | undefined {
-  const at = role === 'as it is' ? 1 : 2
-  if (reply.kind === 'lost' || reply.tags.length !== at) return undefined
+function errorOfInsert(reply: Reply, facts: MarkFacts): string | undefined {
+  if (reply.kind === 'lost' || reply.tags.length !== tagsBefore(facts).length) return undefined
   return reply.error?.code
 }
 
-function expectedOf(expected: Expected, { role }: MarkFacts): Expected {
-  return role === 'as it is' ? expected : withSelect(expected, 1)
+function isSame(one: Mark, other: Mark): boolean {
+  const { id, participants } = one
+  return (
+    id.register === other.id.register &&
+    id.epoch === other.id.epoch &&
+    id.txid === other.id.txid &&
+    participants.length === other.participants.length &&
+    participants.every((name, at) => name === other.participants[at])
+  )
 }
 
 function staleEpoch(name: string, epoch: string): AssentError {

@@ -63,14 +63,25 @@ export class FrontendMessage {
     this.#end()
   }
 
+  /** What was encoded before. */
+  again(bytes: Buffer): void {
+    this.#reserve(bytes.length)
+    this.#at += bytes.copy(this.#bytes, this.#at)
+  }
+
   /** Drops what was left by an encoding that failed. */
   reset(): void {
     this.#at = 0
   }
 
+  /** What was written since the last time, and goes on. */
+  copy(): Buffer {
+    return Buffer.from(this.#bytes.subarray(0, this.#at))
+  }
+
   /** What was written since the last time. */
   take(): Buffer {
-    const taken = Buffer.from(this.#bytes.subarray(0, this.#at))
+    const taken = this.copy()
     this.#at = 0
     return taken
   }

@@ -9,7 +9,7 @@
  * Never: changes a statement, a result or an error of the user's.
  */
 import { AssentError } from '../../protocol/index.ts'
-import type { BranchFault } from '../../ports/index.ts'
+import type { BranchFault, World } from '../../ports/index.ts'
 import type { PgPoolClient, Submittable } from './driver.ts'
 import { send } from './message.ts'
 import { effectsOf } from './statements.ts'
@@ -40,6 +40,7 @@ export class GuardedConnection {
   readonly #name: string
   readonly #client: PgPoolClient
   readonly #access: 'read' | 'write'
+  readonly #world: World
   #course: Course = { kind: 'inside' }
   #usable: 'open' | 'sealed' = 'open'
   #session: 'untouched' | 'touched' = 'untouched'
@@ -51,6 +52,7 @@ export class GuardedConnection {
   /** Messages that were begun, and answers that ended (ReadyForQuery). */
   #submitted = 0
   #answered = 0
+  #heardAt = -Infinity
   #lastError: unknown
   #stopListening: () => void
 
@@ -59,10 +61,11 @@ export class GuardedConnection {
   /** Until our BEGIN was answered, what is heard may be an answer to somebody else. */
   #turn: 'before ours' | 'ours' = 'before ours'
 
-  constructor(name: string, client: PgPoolClient, access: 'read' | 'write') {
+  constructor(name: string, client: PgPoolClient, access: 'read' | 'write', world: World) {
     this.#name = name
     this.#client = client
     this.#access = access
+    this.#world = world
     this.#stopListening = this.#listen()
   }
 
@@ -79,6 +82,11 @@ export class GuardedConnection {
   /** Whether a ROLLBACK was answered: of a savepoint, as far as anybody can tell. */
   get rollbacks(): 'none' | 'some' {
     return this.#rollbacks
+  }
+
+  /** When the server was last heard to be ready, on `World.now()`. */
+  get heardAt(): number {
+    return this.#heardAt
   }
 
   /** `client.query`, in all its forms. The statement was checked before. */
@@ -181,6 +189,7 @@ export class GuardedConnection {
       if (effect === 'control' || (effect === 'mode' && this.#access === 'read')) {
         throw this.#refusal(statement)
       }
+      if (effect === 'idle') throw this.#idleRefusal()
     }
   }
 
@@ -202,6 +211,16 @@ export class GuardedConnection {
         `${this.#name}: "${words}" would begin, end or change the transaction that Assent runs, ` +
         `so it was not sent. Return from the function to commit, throw to roll back; inside, use ` +
         `SAVEPOINT, RELEASE and ROLLBACK TO.`,
+    })
+  }
+
+  #idleRefusal(): AssentError {
+    return new AssentError({
+      code: 'ASSENT_TRANSACTION_CONTROL',
+      outcome: 'aborted',
+      message:
+        `${this.#name}: idle_in_transaction_session_timeout is Assent's own inside a transaction, so ` +
+        `the statement was not sent. Give transaction() another timeoutMs instead.`,
     })
   }
 
@@ -242,6 +261,7 @@ export class GuardedConnection {
   #onReady(status: string): void {
     if (this.#turn === 'before ours') return
     this.#answered += 1
+    this.#heardAt = this.#world.now()
     if (status === 'I') this.#leave('the transaction is over')
     if (this.#course.kind === 'inside' && status === 'E') {
       this.#course = { kind: 'failed', error: this.#lastError }
