@@ -111,6 +111,11 @@ export class BranchSession {
     }
   }
 
+  /** Whether BEGIN was answered. */
+  get isOpen(): boolean {
+    return this.#opening.kind === 'open'
+  }
+
   /** Makes sure that BEGIN was answered. Resolves with why it could not be. */
   async ensureOpen(): Promise<AssentError | undefined> {
     if (this.#opening.kind === 'closed') void this.#open(() => this.#beginAlone())

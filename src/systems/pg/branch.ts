@@ -133,7 +133,7 @@ export class PgBranch implements Branch {
   }
 
   async claim(mark: Mark): Promise<Answer> {
-    const refusal = await this.#refusalToBegin()
+    const refusal = this.#session.isOpen ? undefined : await this.#refusalToBegin()
     if (refusal !== undefined) return refusal
     const first = this.#session.claimed
     if (first !== undefined && isSame(first.mark, mark)) return this.#secure(first)
@@ -169,7 +169,7 @@ export class PgBranch implements Branch {
   }
 
   async vote(mark: Mark, gid: Gid): Promise<Answer> {
-    const refusal = await this.#refusalToBegin()
+    const refusal = this.#session.isOpen ? undefined : await this.#refusalToBegin()
     if (refusal !== undefined) return refusal
     const facts = this.#markFacts(mark)
     const reply = await send(this.client, voteStatements(facts, formatGid(gid)))
@@ -179,7 +179,7 @@ export class PgBranch implements Branch {
   }
 
   async commit(): Promise<Answer> {
-    const refusal = await this.#refusalToBegin()
+    const refusal = this.#session.isOpen ? undefined : await this.#refusalToBegin()
     if (refusal !== undefined) {
       this.#release()
       return refusal

@@ -47,6 +47,14 @@ const NONCES = 999
 const known = new WeakMap<PgClient, ConnectionFacts>()
 
 /**
+ * What is known already, and lasts as long as the connection. (A replica may have been promoted since.)
+ */
+export function knownFacts(client: PgClient): ConnectionFacts | undefined {
+  const facts = known.get(client)
+  return facts?.role === 'primary' ? facts : undefined
+}
+
+/**
  * @throws AssentError `ASSENT_UNSUPPORTED`, or whatever the connection failed with
  */
 export async function connectionFacts(
@@ -55,8 +63,6 @@ export async function connectionFacts(
   world: World,
 ): Promise<ConnectionFacts> {
   const before = known.get(client)
-  // A replica may have been promoted since; everything else lasts as long as the connection.
-  if (before?.role === 'primary') return before
   requireProtocol(name, client)
   const reply = await send(client, [{ text: FACTS }])
   if (reply.kind === 'lost') throw reply.cause

@@ -74,9 +74,14 @@ export class FrontendMessage {
     this.#at = 0
   }
 
-  /** What was written since the last time, and goes on. */
-  copy(): Buffer {
-    return Buffer.from(this.#bytes.subarray(0, this.#at))
+  /** How much was written since the last time. */
+  get length(): number {
+    return this.#at
+  }
+
+  /** What was written since the last time, or since `from`; and goes on. */
+  copy(from = 0): Buffer {
+    return Buffer.from(this.#bytes.subarray(from, this.#at))
   }
 
   /** What was written since the last time. */

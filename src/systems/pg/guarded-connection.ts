@@ -10,10 +10,11 @@
  */
 import { AssentError } from '../../protocol/index.ts'
 import type { BranchFault, World } from '../../ports/index.ts'
-import type { PgPoolClient, Submittable } from './driver.ts'
+import type { PgPoolClient, ServerError, Submittable } from './driver.ts'
 import { send } from './message.ts'
 import { effectsOf } from './statements.ts'
 import { Wire } from './wire.ts'
+import type { WireListener } from './wire.ts'
 
 /** Tags that end or begin a transaction. ROLLBACK is also what ROLLBACK TO answers with. */
 const CONTROL_TAGS = new Set([
@@ -36,7 +37,7 @@ type Course =
   | { readonly kind: 'left'; readonly tag: string; readonly escaped: 'nothing' | 'work' }
   | { readonly kind: 'lost' }
 
-export class GuardedConnection {
+export class GuardedConnection implements WireListener {
   readonly #name: string
   readonly #client: PgPoolClient
   readonly #access: 'read' | 'write'
@@ -66,7 +67,7 @@ export class GuardedConnection {
     this.#client = client
     this.#access = access
     this.#world = world
-    this.#stopListening = this.#listen()
+    this.#stopListening = Wire.of(client.connection).listen(this)
   }
 
   /** Whether a statement may have changed settings beyond this transaction. */
@@ -224,25 +225,9 @@ export class GuardedConnection {
     })
   }
 
-  #listen(): () => void {
-    return Wire.of(this.#client.connection).listen({
-      onTag: (tag) => {
-        this.#onTag(tag)
-      },
-      onReady: (status) => {
-        this.#onReady(status)
-      },
-      onError: (error) => {
-        // 25P02 only repeats that an earlier statement failed; that one is the cause to tell.
-        if (error.code !== '25P02') this.#lastError = error
-      },
-      onEnd: () => {
-        this.#course = this.#course.kind === 'left' ? this.#course : { kind: 'lost' }
-      },
-    })
-  }
+  // --- what is heard --------------------------------------------------------------------------
 
-  #onTag(tag: string): void {
+  onTag(tag: string): void {
     // Somebody gave the connection back before all of his was answered.
     if (this.#turn === 'before ours' && !(this.#ownTags > 0 && tag === 'BEGIN')) return
     this.#turn = 'ours'
@@ -258,7 +243,7 @@ export class GuardedConnection {
     if (CONTROL_TAGS.has(tag)) this.#leave(tag)
   }
 
-  #onReady(status: string): void {
+  onReady(status: string): void {
     if (this.#turn === 'before ours') return
     this.#answered += 1
     this.#heardAt = this.#world.now()
@@ -268,6 +253,15 @@ export class GuardedConnection {
     } else if (this.#course.kind === 'failed' && status === 'T') {
       this.#course = { kind: 'inside' }
     }
+  }
+
+  onError(error: ServerError): void {
+    // 25P02 only repeats that an earlier statement failed; that one is the cause to tell.
+    if (error.code !== '25P02') this.#lastError = error
+  }
+
+  onEnd(): void {
+    this.#course = this.#course.kind === 'left' ? this.#course : { kind: 'lost' }
   }
 
   #leave(tag: string): void {

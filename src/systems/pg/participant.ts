@@ -20,7 +20,7 @@ import { PgBranch } from './branch.ts'
 import { BranchSession } from './branch-session.ts'
 import type { Lent } from './branch-session.ts'
 import { connectError } from './connect-errors.ts'
-import { connectionFacts } from './connection-facts.ts'
+import { connectionFacts, knownFacts } from './connection-facts.ts'
 import type { ConnectionFacts } from './connection-facts.ts'
 import type { PgPool, PgPoolClient } from './driver.ts'
 import { isServerError } from './driver.ts'
@@ -174,15 +174,17 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
   async #lend(request: JoinRequest): Promise<Lent> {
     for (let attempt = 1; ; attempt += 1) {
       const client = await this.#take(request)
-      const listener = (): void => undefined
       // Without a listener, an error of an idle link would end the process.
-      client.on('error', listener)
+      client.on('error', ignore)
       const release = (how: 'return' | 'destroy'): void => {
-        client.removeListener('error', listener)
+        client.removeListener('error', ignore)
         client.release(how === 'destroy')
       }
       try {
-        const connection = await this.#factsOf(client, request)
+        const connection = knownFacts(client) ?? (await this.#readFacts(client, request))
+        // Somebody gave it back inside a transaction, and our COMMIT would commit his work.
+        const { status } = Wire.of(client.connection)
+        if (status !== 'I') throw new Error(`its connection was left in status ${status}`)
         const guard = new GuardedConnection(this.name, client, request.access, this.#context.world)
         return { client, connection, guard, release }
       } catch (error) {
@@ -193,16 +195,13 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
     }
   }
 
-  async #factsOf(client: PgPoolClient, request: JoinRequest): Promise<ConnectionFacts> {
+  async #readFacts(client: PgPoolClient, request: JoinRequest): Promise<ConnectionFacts> {
     const callOff = request.waiting.whenOver(() => {
       client.connection.stream.destroy()
     })
     try {
       const connection = await connectionFacts(this.name, client, this.#context.world)
       if (connection.role === 'replica' && request.access === 'write') throw this.#isReplica()
-      // Somebody gave it back inside a transaction, and our COMMIT would commit his work.
-      const { status } = Wire.of(client.connection)
-      if (status !== 'I') throw new Error(`its connection was left in status ${status}`)
       return connection
     } finally {
       callOff()
@@ -313,3 +312,5 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
     })
   }
 }
+
+function ignore(): void {}

@@ -33,6 +33,8 @@ export interface WireListener {
 interface Name {
   readonly text: string
   state: 'parsed' | 'doubtful'
+  /** Bind and Execute of the statement, if it has no values. */
+  bytes: Buffer | undefined
 }
 
 const NO_VALUES: readonly string[] = []
@@ -145,16 +147,26 @@ export class Wire {
       parsing ??= new Parsing(() => this.#doubts)
       parsing.add(at, name)
     }
-    writer.bind(name?.text ?? '', statement.values ?? NO_VALUES)
-    writer.execute()
+    this.#bind(name, statement.values)
     return parsing
+  }
+
+  #bind(name: Name | undefined, values: Statement['values']): void {
+    if (values === undefined && name?.bytes !== undefined) {
+      writer.again(name.bytes)
+      return
+    }
+    const from = writer.length
+    writer.bind(name?.text ?? '', values ?? NO_VALUES)
+    writer.execute()
+    if (values === undefined && name !== undefined) name.bytes = writer.copy(from)
   }
 
   #nameOf({ text, again }: Statement): Name | undefined {
     if (this.naming === 'never' || again !== true) return undefined
     const known = this.#names.get(text)
     if (known !== undefined || this.#names.size >= MOST_NAMES) return known
-    const entry: Name = { text: nameFor(text), state: 'doubtful' }
+    const entry: Name = { text: nameFor(text), state: 'doubtful', bytes: undefined }
     this.#names.set(text, entry)
     return entry
   }
