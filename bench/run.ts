@@ -18,7 +18,7 @@ import { openLink } from './link.ts'
 import type { BenchOptions } from './options.ts'
 import { profile } from './profile.ts'
 import type { Results } from './results.ts'
-import { measure } from './rounds.ts'
+import { measure, warmUp } from './rounds.ts'
 import type { SettingResult } from './rounds.ts'
 import { Stage } from './stage.ts'
 import { printCounts, printEnvironment, printGoals, printSetting } from './table.ts'
@@ -26,6 +26,8 @@ import { Ledger } from './workload.ts'
 
 const PACES = {
   full: {
+    // Five seconds for each contender, with what each turn begins with.
+    warmUp: { rounds: 5, turnMs: 800 },
     // Short turns and many rounds: contenders that are compared run close together in time.
     turnMs: 600,
     rounds: { near: 25, far: 7 },
@@ -34,6 +36,7 @@ const PACES = {
     profileMs: 10_000,
   },
   quick: {
+    warmUp: { rounds: 2, turnMs: 500 },
     turnMs: 250,
     rounds: { near: 3, far: 1 },
     counted: 100,
@@ -136,8 +139,9 @@ async function* measureAll(
   ledger: Ledger,
   signal: AbortSignal,
 ): AsyncGenerator<SettingResult> {
-  const { turnMs, rounds } = PACES[options.pace]
+  const { turnMs, rounds, ...pace } = PACES[options.pace]
   const umpire = { ledger, signal, servers: stage.servers }
+  await warmUp(pace.warmUp, options.contenders, stage, umpire)
   for (const addedMs of options.addedMs) {
     const link = await openLink(stage.urls, addedMs)
     try {
