@@ -5,13 +5,14 @@
  * Promises: servers and processes that it started are gone when it ends, however it ends.
  */
 import { writeFileSync } from 'node:fs'
-import { CONTENDERS } from './contenders.ts'
+import { CONTENDERS, CONTENDER_NAMES, GUARANTEE_NAMES } from './contenders.ts'
 import type { ContenderName } from './contenders.ts'
 import { count } from './counters.ts'
 import type { Counts } from './counters.ts'
 import { lookAround } from './environment.ts'
 import { judge } from './goals.ts'
 import { GROWTH_HEADER, GROWTH_SETTINGS, measureGrowth, printGrowth } from './growth.ts'
+import { printLadder } from './guarantees/table.ts'
 import { measureIdle } from './idle.ts'
 import type { Idle } from './idle.ts'
 import { openLink } from './link.ts'
@@ -48,33 +49,28 @@ const PACES = {
 export type Print = (line?: string) => void
 
 export async function run(options: BenchOptions, signal: AbortSignal, print: Print): Promise<void> {
-  const pace = PACES[options.pace]
   const stage = await Stage.open(options.urls)
   try {
-    const environment = await lookAround(stage)
-    const say = (lines: readonly string[]): void => {
-      for (const line of lines) print(line)
-      print()
-    }
-    say(printEnvironment(environment))
-    const ledger = new Ledger(stage.control.orders, stage.control.stock)
-    const counts = await countAll(options, pace.counted, stage, ledger, signal)
-    say(printCounts({ environment, counts, settings: [], idle: undefined }))
-    const settings: SettingResult[] = []
-    for await (const result of measureAll(options, stage, ledger, signal)) {
-      settings.push(result)
-      say(printSetting(result))
-    }
-    const idle = await idleOf(options, stage, pace.idle)
-    const results: Results = { environment, counts, settings, idle }
-    say(printGoals(results))
-    const isComplete = options.pace === 'full' ? '' : ' --quick: the figures are rough.'
-    print(`After every turn both databases agreed with what was answered.${isComplete}`)
-    if (options.json !== undefined) {
-      const everything = { ...results, goals: judge(results) }
-      writeFileSync(options.json, `${JSON.stringify(everything, undefined, 2)}\n`)
-      print(`Everything that was measured is in ${options.json}`)
-    }
+    const way = { order: CONTENDER_NAMES, printed: printSetting }
+    const measured = await measureOn(stage, options, way, signal, print)
+    const idle = await idleOf(options, stage, PACES[options.pace].idle)
+    const results: Results = { ...measured, idle }
+    say(print, printGoals(results))
+    conclude(options, { ...results, goals: judge(results) }, print)
+  } finally {
+    await stage.close()
+  }
+}
+
+export async function runGuarantees(
+  options: BenchOptions,
+  signal: AbortSignal,
+  print: Print,
+): Promise<void> {
+  const stage = await Stage.open(options.urls)
+  try {
+    const way = { order: GUARANTEE_NAMES, printed: printLadder }
+    conclude(options, await measureOn(stage, options, way, signal, print), print)
   } finally {
     await stage.close()
   }
@@ -82,7 +78,7 @@ export async function run(options: BenchOptions, signal: AbortSignal, print: Pri
 
 export async function runProfile(options: BenchOptions, print: Print): Promise<void> {
   const [first] = options.contenders
-  const isChosen = options.contenders.length < Object.keys(CONTENDERS).length
+  const isChosen = options.contenders.length < CONTENDER_NAMES.length
   const name = isChosen && first !== undefined ? first : 'assent-applied'
   const stage = await Stage.open(options.urls)
   try {
@@ -117,9 +113,48 @@ export async function runGrowth(
   }
 }
 
+/** In what order contenders are printed, and how. */
+interface Way {
+  readonly order: readonly ContenderName[]
+  readonly printed: (setting: SettingResult) => readonly string[]
+}
+
+/** Counts, then measures in every setting, and prints each as soon as it is there. */
+async function measureOn(
+  stage: Stage,
+  options: BenchOptions,
+  { order, printed }: Way,
+  signal: AbortSignal,
+  print: Print,
+): Promise<Omit<Results, 'idle'>> {
+  const environment = await lookAround(stage)
+  say(print, printEnvironment(environment))
+  const ledger = new Ledger(stage.control.orders, stage.control.stock)
+  const counts = await countAll(options, stage, ledger, signal)
+  say(print, printCounts(counts, order))
+  const settings: SettingResult[] = []
+  for await (const result of measureAll(options, stage, ledger, signal)) {
+    settings.push(result)
+    say(print, printed(result))
+  }
+  return { environment, counts, settings }
+}
+
+function say(print: Print, lines: readonly string[]): void {
+  for (const line of lines) print(line)
+  print()
+}
+
+function conclude(options: BenchOptions, everything: object, print: Print): void {
+  const isComplete = options.pace === 'full' ? '' : ' --quick: the figures are rough.'
+  print(`After every turn both databases agreed with what was answered.${isComplete}`)
+  if (options.json === undefined) return
+  writeFileSync(options.json, `${JSON.stringify(everything, undefined, 2)}\n`)
+  print(`Everything that was measured is in ${options.json}`)
+}
+
 async function countAll(
   options: BenchOptions,
-  transactions: number,
   stage: Stage,
   ledger: Ledger,
   signal: AbortSignal,
@@ -127,7 +162,7 @@ async function countAll(
   const counts: Partial<Record<ContenderName, Counts>> = {}
   for (const name of options.contenders) {
     signal.throwIfAborted()
-    counts[name] = await count(name, transactions, stage, ledger)
+    counts[name] = await count(name, PACES[options.pace].counted, stage, ledger)
   }
   return counts
 }
