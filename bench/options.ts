@@ -50,8 +50,9 @@ it starts itself. Takes about ten minutes.
   --guarantees      instead: measures what each guarantee adds to the one before it, switched on one
                     after the other in messages written by hand. --only then takes of
                     ${STEP_LINES.join(',\n                    ')}
-  --profile         instead: runs the first contender given with --only (default assent-applied) for
-                    some seconds, 16 at once, and writes a CPU profile of this process
+  --profile         instead: runs the first contender given with --only, of either list (default
+                    assent-applied), for some seconds, 16 at once, and writes a CPU profile of this
+                    process
   --growth N        instead: runs so many transactions with forgetting on, 1,000 to 1,000,000, and
                     prints whether tables, memory or the cost of a transaction grow
   --help            prints this

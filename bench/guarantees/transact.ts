@@ -63,7 +63,12 @@ function makeIds(epoch: string): Ids {
   return { txid, epoch, gid }
 }
 
-/** Sends `lines` and the user's statement as one message. @throws what was answered instead of yes */
+/**
+ * Sends `lines` and the user's statement as one message. Its own tags are heard here: what
+ * `beginWith` says of BEGIN expects nothing but settings behind it, and takes a claim for a failure.
+ *
+ * @throws Error that says what was answered instead
+ */
 async function begin(
   client: pg.PoolClient,
   lines: readonly Line[],
