@@ -8,6 +8,9 @@
 import pg from 'pg'
 import { createAssent } from 'assent'
 import { pg as participant } from 'assent/pg'
+import { STEPS, STEP_NAMES } from './guarantees/steps.ts'
+import type { StepName } from './guarantees/steps.ts'
+import { openStep } from './guarantees/transact.ts'
 import { bareDriver } from './rivals/bare-driver.ts'
 import { byHand } from './rivals/by-hand.ts'
 import { byHandAwaited } from './rivals/by-hand-awaited.ts'
@@ -22,6 +25,7 @@ export const POOL_SIZE = 20
 export const POOL_APPLICATION = 'bench'
 const OWN_APPLICATION = 'bench-recovery'
 
+/** Who is measured if nothing else is said. */
 export const CONTENDER_NAMES = [
   'no-guarantee',
   'by-hand',
@@ -31,11 +35,16 @@ export const CONTENDER_NAMES = [
   'bare-driver',
   'assent-alone',
 ] as const
-export type ContenderName = (typeof CONTENDER_NAMES)[number]
-
-export function isContenderName(name: string): name is ContenderName {
-  return (CONTENDER_NAMES as readonly string[]).includes(name)
-}
+/** Who is measured with `--guarantees`: what each guarantee adds to the one before it. */
+export const GUARANTEE_NAMES = [
+  ...STEP_NAMES,
+  'assent-decided',
+  'assent-applied',
+  'bare-driver',
+  'assent-alone',
+  'assent-receipt',
+] as const
+export type ContenderName = (typeof CONTENDER_NAMES)[number] | (typeof GUARANTEE_NAMES)[number]
 
 /** A contender in its lane: makes one transaction whenever it is told to. */
 export interface Runner {
@@ -93,8 +102,19 @@ export const CONTENDERS: Readonly<Record<ContenderName, Contender>> = {
     title: 'Assent, one database',
     writes: 'one database',
     base: 'bare-driver',
-    open: assentAlone,
+    open: (pools) => assentAlone(pools, {}),
   },
+  'assent-receipt': {
+    title: 'Assent, with a receipt',
+    writes: 'one database',
+    base: 'bare-driver',
+    open: (pools) => assentAlone(pools, { receipt: true }),
+  },
+  unrecorded: step('unrecorded'),
+  'with-time-out': step('with-time-out'),
+  'with-marks': step('with-marks'),
+  'with-epoch': step('with-epoch'),
+  'with-checks': step('with-checks'),
 }
 
 export function openPools(urls: Urls): Pools {
@@ -120,6 +140,16 @@ function rival(run: () => Promise<void>): Runner {
   return { run, close: () => Promise.resolve() }
 }
 
+/** A step of the ladder, beside the one with the fewest guarantees. */
+function step(name: StepName): Contender {
+  return {
+    title: STEPS[name].title,
+    writes: 'both databases',
+    base: 'unrecorded',
+    open: (pools) => openStep(name, pools, transferWork),
+  }
+}
+
 function assentTransfers(pools: Pools, resolveWhen: 'applied' | 'decided'): Runner {
   const assent = openAssent(pools)
   return {
@@ -138,13 +168,13 @@ function assentTransfers(pools: Pools, resolveWhen: 'applied' | 'decided'): Runn
 }
 
 /** Both databases are configured, and one is used: as in a program that has grown. */
-function assentAlone(pools: Pools): Runner {
+function assentAlone(pools: Pools, options: { readonly receipt?: true }): Runner {
   const assent = openAssent(pools)
   return {
     run: () =>
       assent.transaction(async ({ orders }) => {
         await orders.query(aloneStatement())
-      }),
+      }, options),
     close: () => assent.close(),
   }
 }

@@ -2,7 +2,7 @@
  * Owns: what may stand behind `npm run bench --`, its limits and its help.
  * Promises: a wrong argument is answered by one line that says what was given and what is expected.
  */
-import { CONTENDER_NAMES, isContenderName } from './contenders.ts'
+import { CONTENDERS, CONTENDER_NAMES, GUARANTEE_NAMES } from './contenders.ts'
 import type { ContenderName } from './contenders.ts'
 
 export interface BenchOptions {
@@ -19,29 +19,40 @@ export interface BenchOptions {
   readonly growth: number
 }
 
+type Kind = 'measure' | 'guarantees' | 'profile' | 'growth'
 export type Reading =
-  | { readonly kind: 'measure' | 'profile' | 'growth'; readonly options: BenchOptions }
+  | { readonly kind: Kind; readonly options: BenchOptions }
   | { readonly kind: 'help' }
   | { readonly kind: 'wrong'; readonly message: string }
+
+/** The ladder's names, in lines that fit. */
+const STEP_LINES = [GUARANTEE_NAMES.slice(0, 5), GUARANTEE_NAMES.slice(5)].map((names) =>
+  names.join(', '),
+)
 
 export const HELP = `Usage: npm run bench -- [options]
 
 Measures Assent against the same work written by hand, side by side, on two PostgreSQL servers that
-it starts itself. Takes about nine minutes.
+it starts itself. Takes about ten minutes.
 
   --quick           one minute, for a first look: its figures are rough
   --only A,B        only these contenders, of
                     ${CONTENDER_NAMES.slice(0, 4).join(', ')},
                     ${CONTENDER_NAMES.slice(4).join(', ')}
   --at-once N,N     how many transactions run at the same time, 1 to 64 (default 1,16)
-  --round-trip N,N  milliseconds added to each round trip, 0 to 100 (default 0,1,10)
+  --round-trip N,N  milliseconds added to each round trip, 0 to 100 (default 0,1,10; 0 with
+                    --guarantees)
   --rounds N        how often each contender has its turn, 1 to 100 (default 25 where nothing is
                     added to a round trip, 7 elsewhere)
   --url NAME=URL    a server to use for "orders" or "stock" instead of one of our own; give both. A
                     database of the bench's own is created there and dropped at the end
   --json FILE       writes everything that was measured to this file too
-  --profile         instead: runs the first contender given with --only (default assent-applied) for
-                    some seconds, 16 at once, and writes a CPU profile of this process
+  --guarantees      instead: measures what each guarantee adds to the one before it, switched on one
+                    after the other in messages written by hand. --only then takes of
+                    ${STEP_LINES.join(',\n                    ')}
+  --profile         instead: runs the first contender given with --only, of either list (default
+                    assent-applied), for some seconds, 16 at once, and writes a CPU profile of this
+                    process
   --growth N        instead: runs so many transactions with forgetting on, 1,000 to 1,000,000, and
                     prints whether tables, memory or the cost of a transaction grow
   --help            prints this
@@ -50,7 +61,8 @@ Exit code: 0 measured, whatever the figures · 1 a contender's result was wrong,
 failed · 2 wrong arguments · 130 interrupted.
 `
 
-const FLAGS = ['--quick', '--profile'] as const
+const ALL_NAMES = Object.keys(CONTENDERS) as readonly ContenderName[]
+const FLAGS = ['--quick', '--guarantees', '--profile'] as const
 const VALUED = [
   '--growth',
   '--only',
@@ -83,28 +95,31 @@ export function readArguments(given: readonly string[]): Reading {
       if (value === undefined || value === '') throw wrong(`${name} needs a value, and got nothing`)
       values.set(name, [...(values.get(name) ?? []), value])
     }
-    return { kind: kindOf(flags, values), options: read(flags, values) }
+    const kind = kindOf(flags, values)
+    return { kind, options: read(kind, flags, values) }
   } catch (error) {
     if (error instanceof WrongArgument) return { kind: 'wrong', message: error.message }
     throw error
   }
 }
 
-function kindOf(
-  flags: ReadonlySet<Flag>,
-  values: ReadonlyMap<Valued, string[]>,
-): 'measure' | 'profile' | 'growth' {
+function kindOf(flags: ReadonlySet<Flag>, values: ReadonlyMap<Valued, string[]>): Kind {
   if (values.has('--growth')) return 'growth'
-  return flags.has('--profile') ? 'profile' : 'measure'
+  if (flags.has('--profile')) return 'profile'
+  return flags.has('--guarantees') ? 'guarantees' : 'measure'
 }
 
-function read(flags: ReadonlySet<Flag>, values: ReadonlyMap<Valued, string[]>): BenchOptions {
+function read(
+  kind: Kind,
+  flags: ReadonlySet<Flag>,
+  values: ReadonlyMap<Valued, string[]>,
+): BenchOptions {
   const last = (name: Valued): string | undefined => values.get(name)?.at(-1)
   const rounds = last('--rounds')
   return {
-    contenders: readContenders(last('--only')),
+    contenders: readContenders(kind, last('--only')),
     atOnce: readNumbers('--at-once', last('--at-once') ?? '1,16', 1, 64),
-    addedMs: readNumbers('--round-trip', last('--round-trip') ?? '0,1,10', 0, 100),
+    addedMs: readNumbers('--round-trip', last('--round-trip') ?? usualAddedMs(kind), 0, 100),
     rounds: rounds === undefined ? undefined : readNumber('--rounds', rounds, 1, 100),
     pace: flags.has('--quick') ? 'quick' : 'full',
     urls: readUrls(values.get('--url') ?? []),
@@ -113,13 +128,20 @@ function read(flags: ReadonlySet<Flag>, values: ReadonlyMap<Valued, string[]>): 
   }
 }
 
-function readContenders(text: string | undefined): readonly ContenderName[] {
-  if (text === undefined) return CONTENDER_NAMES
+function readContenders(kind: Kind, text: string | undefined): readonly ContenderName[] {
+  const usual = kind === 'guarantees' ? GUARANTEE_NAMES : CONTENDER_NAMES
+  if (text === undefined) return usual
+  // A profile compares nobody: any will do.
+  const known = kind === 'profile' ? ALL_NAMES : usual
   return unique(text).map((name) => {
-    if (isContenderName(name)) return name
-    const known = CONTENDER_NAMES.join(', ')
-    throw wrong(`--only got ${JSON.stringify(name)}; the contenders are ${known}`)
+    if (isOneOf(known, name)) return name
+    throw wrong(`--only got ${JSON.stringify(name)}; the contenders are ${known.join(', ')}`)
   })
+}
+
+/** Steps of the ladder differ in what their messages say, not in how many there are. */
+function usualAddedMs(kind: Kind): string {
+  return kind === 'guarantees' ? '0' : '0,1,10'
 }
 
 function readNumbers(name: Valued, text: string, least: number, most: number): readonly number[] {

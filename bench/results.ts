@@ -1,5 +1,5 @@
 /**
- * Everything that a run of the bench found, and the two ways of looking at it that tables and goals
+ * Everything that a run of the bench found, and the ways of looking at it that tables and goals
  * share.
  */
 import { CONTENDERS } from './contenders.ts'
@@ -32,16 +32,36 @@ export function middle(
   return values.length === 0 ? undefined : median(values)
 }
 
+/** By how much a contender's figure is above another's, round by round. */
+export function difference(
+  setting: SettingResult,
+  name: ContenderName,
+  figure: Figure,
+  other: ContenderName,
+): Spread | undefined {
+  return compared(setting, name, figure, other, (own, its) => own - its)
+}
+
 /** A contender's figure over its base's, round by round: both ran moments apart. */
 export function ratio(
-  { results }: SettingResult,
+  setting: SettingResult,
   name: ContenderName,
   figure: Figure,
   base: ContenderName = CONTENDERS[name].base,
 ): Spread | undefined {
-  const ratios = results.flatMap((round) => {
-    const [own, other] = [round[name]?.[figure], round[base]?.[figure]]
-    return own === undefined || other === undefined ? [] : [own / other]
+  return compared(setting, name, figure, base, (own, its) => own / its)
+}
+
+function compared(
+  { results }: SettingResult,
+  name: ContenderName,
+  figure: Figure,
+  other: ContenderName,
+  compare: (own: number, its: number) => number,
+): Spread | undefined {
+  const found = results.flatMap((round) => {
+    const [own, its] = [round[name]?.[figure], round[other]?.[figure]]
+    return own === undefined || its === undefined ? [] : [compare(own, its)]
   })
-  return ratios.length === 0 ? undefined : spread(ratios)
+  return found.length === 0 ? undefined : spread(found)
 }

@@ -53,24 +53,47 @@ export interface SettingResult extends Setting {
 
 const WARM_UP_SHARE = 0.3
 
+/** Rounds that are not counted, before the first setting of a process. */
+export interface WarmUp {
+  readonly rounds: number
+  readonly turnMs: number
+}
+
+/** The engine compiles code while it runs hot: so many at once, whatever is measured afterwards. */
+const WARM_UP_AT_ONCE = 16
+
+/**
+ * Runs everyone until the engine has compiled their code. One that was not run for long enough
+ * would be charged for that, and the more code it has, the more.
+ */
+export async function warmUp(
+  { rounds, turnMs }: WarmUp,
+  names: readonly ContenderName[],
+  link: Pick<Link, 'urls'>,
+  umpire: Umpire,
+): Promise<void> {
+  await withLanes(names, link, async (lanes) => {
+    for (let round = 0; round < rounds; round += 1) {
+      await takeTurns(lanes, { atOnce: WARM_UP_AT_ONCE, turnMs }, umpire)
+    }
+  })
+}
+
 export async function measure(
   setting: Setting,
   names: readonly ContenderName[],
   link: Link,
   umpire: Umpire,
 ): Promise<SettingResult> {
-  const lanes = new Map(names.map((name) => [name, openLane(name, link)] as const))
-  try {
+  return withLanes(names, link, async (lanes) => {
     const results: Round[] = []
-    // A short round that doesn't count: it opens connections and warms the code.
-    await takeTurns(lanes, { ...setting, turnMs: setting.turnMs * WARM_UP_SHARE }, umpire)
+    // A round that doesn't count: it opens connections, and has statements parsed on them.
+    await takeTurns(lanes, setting, umpire)
     while (results.length < setting.rounds) {
       results.push(await takeTurns(lanes, setting, umpire))
     }
     return { ...setting, roundTripMs: link.roundTripMs, results }
-  } finally {
-    await Promise.all([...lanes.values()].map(closeLane))
-  }
+  })
 }
 
 /** A contender with its connections, open for all of its turns: as in a program that runs for long. */
@@ -79,7 +102,20 @@ interface Lane {
   readonly runner: Runner
 }
 
-function openLane(name: ContenderName, link: Link): Lane {
+async function withLanes<T>(
+  names: readonly ContenderName[],
+  link: Pick<Link, 'urls'>,
+  use: (lanes: ReadonlyMap<ContenderName, Lane>) => Promise<T>,
+): Promise<T> {
+  const lanes = new Map(names.map((name) => [name, openLane(name, link)] as const))
+  try {
+    return await use(lanes)
+  } finally {
+    await Promise.all([...lanes.values()].map(closeLane))
+  }
+}
+
+function openLane(name: ContenderName, link: Pick<Link, 'urls'>): Lane {
   const pools = openPools(link.urls)
   return { pools, runner: CONTENDERS[name].open(pools) }
 }
@@ -91,7 +127,7 @@ async function closeLane({ pools, runner }: Lane): Promise<void> {
 
 async function takeTurns(
   lanes: ReadonlyMap<ContenderName, Lane>,
-  setting: Setting,
+  setting: Pick<Setting, 'atOnce' | 'turnMs'>,
   umpire: Umpire,
 ): Promise<Round> {
   const samples: Partial<Record<ContenderName, Sample>> = {}
@@ -105,7 +141,7 @@ async function takeTurns(
 async function takeTurn(
   name: ContenderName,
   runner: Runner,
-  { atOnce, turnMs }: Setting,
+  { atOnce, turnMs }: Pick<Setting, 'atOnce' | 'turnMs'>,
   { ledger, servers }: Umpire,
 ): Promise<Sample> {
   const { writes } = CONTENDERS[name]

@@ -5,20 +5,21 @@
  * Promises: servers and processes that it started are gone when it ends, however it ends.
  */
 import { writeFileSync } from 'node:fs'
-import { CONTENDERS } from './contenders.ts'
+import { CONTENDERS, CONTENDER_NAMES, GUARANTEE_NAMES } from './contenders.ts'
 import type { ContenderName } from './contenders.ts'
 import { count } from './counters.ts'
 import type { Counts } from './counters.ts'
 import { lookAround } from './environment.ts'
 import { judge } from './goals.ts'
 import { GROWTH_HEADER, GROWTH_SETTINGS, measureGrowth, printGrowth } from './growth.ts'
+import { printLadder } from './guarantees/table.ts'
 import { measureIdle } from './idle.ts'
 import type { Idle } from './idle.ts'
 import { openLink } from './link.ts'
 import type { BenchOptions } from './options.ts'
 import { profile } from './profile.ts'
 import type { Results } from './results.ts'
-import { measure } from './rounds.ts'
+import { measure, warmUp } from './rounds.ts'
 import type { SettingResult } from './rounds.ts'
 import { Stage } from './stage.ts'
 import { printCounts, printEnvironment, printGoals, printSetting } from './table.ts'
@@ -26,6 +27,8 @@ import { Ledger } from './workload.ts'
 
 const PACES = {
   full: {
+    // Seven seconds for each contender, with what each turn begins with.
+    warmUp: { rounds: 7, turnMs: 800 },
     // Short turns and many rounds: contenders that are compared run close together in time.
     turnMs: 600,
     rounds: { near: 25, far: 7 },
@@ -34,6 +37,7 @@ const PACES = {
     profileMs: 10_000,
   },
   quick: {
+    warmUp: { rounds: 2, turnMs: 500 },
     turnMs: 250,
     rounds: { near: 3, far: 1 },
     counted: 100,
@@ -45,33 +49,28 @@ const PACES = {
 export type Print = (line?: string) => void
 
 export async function run(options: BenchOptions, signal: AbortSignal, print: Print): Promise<void> {
-  const pace = PACES[options.pace]
   const stage = await Stage.open(options.urls)
   try {
-    const environment = await lookAround(stage)
-    const say = (lines: readonly string[]): void => {
-      for (const line of lines) print(line)
-      print()
-    }
-    say(printEnvironment(environment))
-    const ledger = new Ledger(stage.control.orders, stage.control.stock)
-    const counts = await countAll(options, pace.counted, stage, ledger, signal)
-    say(printCounts({ environment, counts, settings: [], idle: undefined }))
-    const settings: SettingResult[] = []
-    for await (const result of measureAll(options, stage, ledger, signal)) {
-      settings.push(result)
-      say(printSetting(result))
-    }
-    const idle = await idleOf(options, stage, pace.idle)
-    const results: Results = { environment, counts, settings, idle }
-    say(printGoals(results))
-    const isComplete = options.pace === 'full' ? '' : ' --quick: the figures are rough.'
-    print(`After every turn both databases agreed with what was answered.${isComplete}`)
-    if (options.json !== undefined) {
-      const everything = { ...results, goals: judge(results) }
-      writeFileSync(options.json, `${JSON.stringify(everything, undefined, 2)}\n`)
-      print(`Everything that was measured is in ${options.json}`)
-    }
+    const way = { order: CONTENDER_NAMES, printed: printSetting }
+    const measured = await measureOn(stage, options, way, signal, print)
+    const idle = await idleOf(options, stage, PACES[options.pace].idle)
+    const results: Results = { ...measured, idle }
+    say(print, printGoals(results))
+    conclude(options, { ...results, goals: judge(results) }, print)
+  } finally {
+    await stage.close()
+  }
+}
+
+export async function runGuarantees(
+  options: BenchOptions,
+  signal: AbortSignal,
+  print: Print,
+): Promise<void> {
+  const stage = await Stage.open(options.urls)
+  try {
+    const way = { order: GUARANTEE_NAMES, printed: printLadder }
+    conclude(options, await measureOn(stage, options, way, signal, print), print)
   } finally {
     await stage.close()
   }
@@ -79,7 +78,7 @@ export async function run(options: BenchOptions, signal: AbortSignal, print: Pri
 
 export async function runProfile(options: BenchOptions, print: Print): Promise<void> {
   const [first] = options.contenders
-  const isChosen = options.contenders.length < Object.keys(CONTENDERS).length
+  const isChosen = options.contenders.length < CONTENDER_NAMES.length
   const name = isChosen && first !== undefined ? first : 'assent-applied'
   const stage = await Stage.open(options.urls)
   try {
@@ -114,9 +113,48 @@ export async function runGrowth(
   }
 }
 
+/** In what order contenders are printed, and how. */
+interface Way {
+  readonly order: readonly ContenderName[]
+  readonly printed: (setting: SettingResult) => readonly string[]
+}
+
+/** Counts, then measures in every setting, and prints each as soon as it is there. */
+async function measureOn(
+  stage: Stage,
+  options: BenchOptions,
+  { order, printed }: Way,
+  signal: AbortSignal,
+  print: Print,
+): Promise<Omit<Results, 'idle'>> {
+  const environment = await lookAround(stage)
+  say(print, printEnvironment(environment))
+  const ledger = new Ledger(stage.control.orders, stage.control.stock)
+  const counts = await countAll(options, stage, ledger, signal)
+  say(print, printCounts(counts, order))
+  const settings: SettingResult[] = []
+  for await (const result of measureAll(options, stage, ledger, signal)) {
+    settings.push(result)
+    say(print, printed(result))
+  }
+  return { environment, counts, settings }
+}
+
+function say(print: Print, lines: readonly string[]): void {
+  for (const line of lines) print(line)
+  print()
+}
+
+function conclude(options: BenchOptions, everything: object, print: Print): void {
+  const isComplete = options.pace === 'full' ? '' : ' --quick: the figures are rough.'
+  print(`After every turn both databases agreed with what was answered.${isComplete}`)
+  if (options.json === undefined) return
+  writeFileSync(options.json, `${JSON.stringify(everything, undefined, 2)}\n`)
+  print(`Everything that was measured is in ${options.json}`)
+}
+
 async function countAll(
   options: BenchOptions,
-  transactions: number,
   stage: Stage,
   ledger: Ledger,
   signal: AbortSignal,
@@ -124,7 +162,7 @@ async function countAll(
   const counts: Partial<Record<ContenderName, Counts>> = {}
   for (const name of options.contenders) {
     signal.throwIfAborted()
-    counts[name] = await count(name, transactions, stage, ledger)
+    counts[name] = await count(name, PACES[options.pace].counted, stage, ledger)
   }
   return counts
 }
@@ -136,8 +174,9 @@ async function* measureAll(
   ledger: Ledger,
   signal: AbortSignal,
 ): AsyncGenerator<SettingResult> {
-  const { turnMs, rounds } = PACES[options.pace]
+  const { turnMs, rounds, ...pace } = PACES[options.pace]
   const umpire = { ledger, signal, servers: stage.servers }
+  await warmUp(pace.warmUp, options.contenders, stage, umpire)
   for (const addedMs of options.addedMs) {
     const link = await openLink(stage.urls, addedMs)
     try {

@@ -2,6 +2,7 @@
  * Owns: how results are printed: the environment, one table for each setting, counts, goals.
  */
 import { CONTENDERS, CONTENDER_NAMES, POOL_SIZE } from './contenders.ts'
+import type { ContenderName } from './contenders.ts'
 import type { Environment } from './environment.ts'
 import { describeSpread, judge } from './goals.ts'
 import { middle, ratio } from './results.ts'
@@ -9,7 +10,7 @@ import type { Results } from './results.ts'
 import type { SettingResult } from './rounds.ts'
 
 type Alignment = 'left' | 'right'
-const NOTHING = '–'
+export const NOTHING = '–'
 
 export function printEnvironment(environment: Environment): readonly string[] {
   const { disk, settings } = environment
@@ -31,36 +32,44 @@ export function printEnvironment(environment: Environment): readonly string[] {
 }
 
 export function printSetting(setting: SettingResult): readonly string[] {
-  const { addedMs, atOnce, roundTripMs, results, turnMs } = setting
-  const added = addedMs === 0 ? 'nothing added to a round trip' : `${addedMs} ms added to each`
-  const title =
-    `${atOnce} at once, ${added} (SELECT 1 takes ${roundTripMs.toFixed(2)} ms), ` +
-    `${results.length} × ${turnMs / 1_000} s for each contender`
-  const fixed = (value: number | undefined, digits: number): string =>
-    value === undefined ? NOTHING : value.toFixed(digits)
-  const rows = CONTENDER_NAMES.filter((name) => results[0]?.[name] !== undefined).map((name) => {
-    const { title: contender, base } = CONTENDERS[name]
-    const ratioOf = (figure: 'throughput' | 'p50Ms'): string => {
-      const found = ratio(setting, name, figure)
-      return name === base || found === undefined ? NOTHING : describeSpread(found)
-    }
-    return [
-      contender,
-      fixed(middle(setting, name, 'throughput'), 0),
-      ratioOf('throughput'),
-      fixed(middle(setting, name, 'p50Ms'), 2),
-      ratioOf('p50Ms'),
-      fixed(middle(setting, name, 'p99Ms'), 2),
-      fixed(middle(setting, name, 'clientMicros'), 0),
-      fixed(middle(setting, name, 'serverMicros'), 0),
-    ]
-  })
+  const rows = CONTENDER_NAMES.filter((name) => setting.results[0]?.[name] !== undefined).map(
+    (name) => {
+      const { title: contender, base } = CONTENDERS[name]
+      const ratioOf = (figure: 'throughput' | 'p50Ms'): string => {
+        const found = ratio(setting, name, figure)
+        return name === base || found === undefined ? NOTHING : describeSpread(found)
+      }
+      return [
+        contender,
+        fixed(middle(setting, name, 'throughput'), 0),
+        ratioOf('throughput'),
+        fixed(middle(setting, name, 'p50Ms'), 2),
+        ratioOf('p50Ms'),
+        fixed(middle(setting, name, 'p99Ms'), 2),
+        fixed(middle(setting, name, 'clientMicros'), 0),
+        fixed(middle(setting, name, 'serverMicros'), 0),
+      ]
+    },
+  )
   const header = ['', 'tx/s', 'ratio', 'p50 ms', 'ratio', 'p99 ms', 'client µs', 'server µs']
-  return [title, ...layOut(header, rows, ['left', ...numbers(7)])]
+  return [describeSetting(setting), ...layOut(header, rows, ['left', ...numbers(7)])]
 }
 
-export function printCounts({ counts }: Results): readonly string[] {
-  const rows = CONTENDER_NAMES.flatMap((name) => {
+export function describeSetting(setting: SettingResult): string {
+  const { addedMs, atOnce, roundTripMs, results, turnMs } = setting
+  const added = addedMs === 0 ? 'nothing added to a round trip' : `${addedMs} ms added to each`
+  return (
+    `${atOnce} at once, ${added} (SELECT 1 takes ${roundTripMs.toFixed(2)} ms), ` +
+    `${results.length} × ${turnMs / 1_000} s for each contender`
+  )
+}
+
+/** In the order of `names`. */
+export function printCounts(
+  counts: Results['counts'],
+  names: readonly ContenderName[],
+): readonly string[] {
+  const rows = names.flatMap((name) => {
     const found = counts[name]
     if (found === undefined) return []
     return [
@@ -88,11 +97,15 @@ export function printGoals(results: Results): readonly string[] {
   return ['Goals', ...layOut(['', 'goal', 'measured', ''], rows, alignments)]
 }
 
-function numbers(count: number): readonly Alignment[] {
+export function fixed(value: number | undefined, digits: number): string {
+  return value === undefined ? NOTHING : value.toFixed(digits)
+}
+
+export function numbers(count: number): readonly Alignment[] {
   return Array.from({ length: count }, () => 'right')
 }
 
-function layOut(
+export function layOut(
   header: readonly string[],
   rows: readonly (readonly string[])[],
   alignments: readonly Alignment[],

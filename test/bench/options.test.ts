@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { HELP, readArguments } from '../../bench/options.ts'
-import { CONTENDER_NAMES } from '../../bench/contenders.ts'
+import { CONTENDER_NAMES, GUARANTEE_NAMES } from '../../bench/contenders.ts'
 
 describe('the arguments of npm run bench', () => {
   test('none: everyone, everywhere, on servers of our own', () => {
@@ -54,6 +54,30 @@ describe('the arguments of npm run bench', () => {
     expect(readArguments(['--quick', '--help']).kind).toBe('help')
   })
 
+  test('--guarantees: the whole ladder, next door; or some of its steps, elsewhere', () => {
+    expect(readArguments(['--guarantees'])).toMatchObject({
+      kind: 'guarantees',
+      options: { contenders: GUARANTEE_NAMES, atOnce: [1, 16], addedMs: [0] },
+    })
+    const given = ['--guarantees', '--only=with-marks,assent-receipt', '--round-trip=1']
+    expect(readArguments(given)).toMatchObject({
+      kind: 'guarantees',
+      options: { contenders: ['with-marks', 'assent-receipt'], addedMs: [1] },
+    })
+  })
+
+  test('only those of the same table can be compared, and a profile can be taken of anyone', () => {
+    for (const given of [['--only=with-marks'], ['--guarantees', '--only=by-hand']]) {
+      expect(readArguments(given)).toMatchObject({ kind: 'wrong' })
+    }
+    for (const name of ['with-marks', 'by-hand'] as const) {
+      expect(readArguments(['--profile', `--only=${name}`])).toMatchObject({
+        kind: 'profile',
+        options: { contenders: [name] },
+      })
+    }
+  })
+
   test.each([
     [['--fast'], 'unknown argument "--fast"; --help lists what there is'],
     [['quick'], 'unknown argument "quick"; --help lists what there is'],
@@ -82,7 +106,7 @@ describe('the arguments of npm run bench', () => {
   })
 
   test('the help names every contender and fits a terminal', () => {
-    for (const name of CONTENDER_NAMES) expect(HELP).toContain(name)
+    for (const name of [...CONTENDER_NAMES, ...GUARANTEE_NAMES]) expect(HELP).toContain(name)
     expect(HELP.split('\n').filter((line) => line.length > 100)).toEqual([])
   })
 })

@@ -1,15 +1,15 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
-import pg from 'pg'
-import { WireProxy } from '../../harness/wire-proxy.ts'
+import type pg from 'pg'
 import { bareDriver } from '../../bench/rivals/bare-driver.ts'
 import { beginWith } from '../../bench/rivals/begin-with.ts'
 import { byHand } from '../../bench/rivals/by-hand.ts'
 import { byHandAwaited } from '../../bench/rivals/by-hand-awaited.ts'
 import { noGuarantee } from '../../bench/rivals/no-guarantee.ts'
-import type { Pools, Work } from '../../bench/rivals/with-client.ts'
+import type { Work } from '../../bench/rivals/with-client.ts'
 import { freshDatabase } from '../support/databases.ts'
 import type { TestDatabase } from '../support/databases.ts'
 import { rejection } from '../support/assent.ts'
+import { counts, prepared, watched } from '../support/watched-pools.ts'
 
 const insert = (x: number): pg.QueryConfig => ({
   name: 'insert',
@@ -20,48 +20,6 @@ const WORK: Work = { orders: insert(1), stock: insert(1) }
 /** Deferred, so that it fails at PREPARE and not before. */
 const UNIQUE = 'alter table t add unique (x) deferrable initially deferred'
 
-interface Watched {
-  readonly databases: readonly [TestDatabase, TestDatabase]
-  readonly pools: Pools
-  /** What passed, in order: `orders: BEGIN; insert …` when sent, `orders = BEGIN, INSERT 0 1`. */
-  readonly lines: string[]
-}
-
-/** Two databases, each behind a proxy that writes down what passes. */
-async function watched(): Promise<Watched> {
-  const databases = [await freshDatabase('first'), await freshDatabase('second')] as const
-  const lines: string[] = []
-  const [orders, stock] = await Promise.all([
-    watchedPool('orders', databases[0], lines),
-    watchedPool('stock', databases[1], lines),
-  ])
-  return { databases, pools: { orders, stock }, lines }
-}
-
-async function watchedPool(name: string, database: TestDatabase, lines: string[]) {
-  const proxy = await WireProxy.listen({
-    targetPort: Number(new URL(database.url).port),
-    name: () => name,
-    onRequest: ({ message }) => {
-      const texts = message.statements.map(({ sql }) => sql.replace(/'.*-/, "'"))
-      lines.push(`${name}: ${texts.join('; ')}`)
-      return 'pass'
-    },
-    onAnswer: (_named, answer) => {
-      lines.push(
-        `${name} = ${[...answer.commandTags, ...answer.errors.map((e) => e.sqlState)].join(', ')}`,
-      )
-      return 'pass'
-    },
-  })
-  const pool = new pg.Pool({ connectionString: proxy.url(database.url) })
-  onTestFinished(async () => {
-    await pool.end()
-    await proxy.close()
-  })
-  return pool
-}
-
 const at = (lines: readonly string[], line: string): number => {
   expect(lines).toContain(line)
   return lines.indexOf(line)
@@ -69,14 +27,6 @@ const at = (lines: readonly string[], line: string): number => {
 
 const sent = (lines: readonly string[], name: string): readonly string[] =>
   lines.filter((line) => line.startsWith(`${name}: `)).map((line) => line.slice(name.length + 2))
-
-async function counts(databases: readonly TestDatabase[]): Promise<readonly number[]> {
-  return Promise.all(databases.map((database) => database.count()))
-}
-
-async function prepared(databases: readonly TestDatabase[]): Promise<readonly string[]> {
-  return (await Promise.all(databases.map((database) => database.prepared()))).flat()
-}
 
 describe('by hand', () => {
   test('BEGIN leaves with the first statement, both prepare before either commits', async () => {

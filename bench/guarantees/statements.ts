@@ -1,0 +1,127 @@
+/**
+ * What the steps of the ladder say to PostgreSQL, statement by statement.
+ *
+ * Owns: the SQL that stands for each guarantee. It is written as Assent writes it; what Assent's own
+ * builders can give comes from them.
+ */
+import { COMMIT as COMMIT_STATEMENT, TIMELINE, endStatement } from '../../src/systems/pg/mark.ts'
+import { IDLE_MARGIN_MS } from '../../src/systems/pg/begin.ts'
+import type { SchemaNames } from '../../src/systems/pg/schema.ts'
+import type { Statement } from '../../src/systems/pg/wire.ts'
+
+/** A statement, and the tag that alone is its yes. */
+export interface Line extends Statement {
+  readonly tag: string
+}
+
+/** What one transaction's marks and its prepared branch are made of. */
+export interface Ids {
+  readonly txid: string
+  readonly epoch: string
+  /** Of the branch that is prepared. */
+  readonly gid: string
+}
+
+export const APP = 'ladder'
+/** The participant whose COMMIT decides, and the one that prepares. */
+export const [DECIDER, PREPARES] = ['stock', 'orders'] as const
+const PARTICIPANTS = `{"${DECIDER}","${PREPARES}"}`
+
+/** What `timeoutMs` is by default. */
+const TIMEOUT_MS = 30_000
+
+export const BEGIN: Line = { text: 'BEGIN', again: true, tag: 'BEGIN' }
+export const COMMIT: Line = { ...COMMIT_STATEMENT, tag: 'COMMIT' }
+
+/** Whoever is idle in his transaction for longer has vanished: the server ends his session. */
+export const IDLE_TIMEOUT: Line = {
+  text: `SET LOCAL idle_in_transaction_session_timeout = ${TIMEOUT_MS + IDLE_MARGIN_MS}`,
+  again: true,
+  tag: 'SET',
+}
+
+/** What the user deferred fails or spoils settings here, before anything of ours is checked. */
+export const RUN_DEFERRED: Line = {
+  text: 'SET CONSTRAINTS ALL IMMEDIATE',
+  again: true,
+  tag: 'SET CONSTRAINTS',
+}
+
+/** Warnings are on: a cut-off wait for replication is told in no other way. */
+const WARNINGS = `(pg_catalog.current_setting('client_min_messages')
+          OPERATOR(pg_catalog.<>) ALL (ARRAY['error', 'fatal', 'panic'])
+        OR pg_catalog.set_config('client_min_messages', 'warning', true) IS NOT NULL)`
+
+/** The commit waits at least for the local disk. */
+const DURABILITY = `(pg_catalog.current_setting('synchronous_commit')
+          OPERATOR(pg_catalog.=) ANY (ARRAY['on', 'remote_apply'])
+        OR pg_catalog.set_config('synchronous_commit', 'on', true) IS NOT NULL)`
+
+/** The role that logged in: it owns what is prepared, and recovery logs in as it. */
+const ROLE = `(current_user OPERATOR(pg_catalog.=) session_user
+        OR pg_catalog.set_config('role', NULL, true) IS NOT NULL)`
+
+const COLUMNS = '(txid, decision, app, register, epoch, participants)'
+const REST = `'commit', $2::pg_catalog.text, $3::pg_catalog.text`
+const INSERTED = 'INSERT 0 1'
+
+/** Built once: these texts are sent with every transaction. */
+export class LadderStatements {
+  readonly #mark: string
+  readonly #claimInEpoch: string
+  readonly #checkedReceipt: string
+
+  constructor(names: SchemaNames) {
+    this.#mark = `INSERT INTO ${names.mark} ${COLUMNS}
+VALUES ($1::pg_catalog.text, ${REST}, $4::pg_catalog.text, $5::pg_catalog.text[])`
+    this.#claimInEpoch = `INSERT INTO ${names.mark} ${COLUMNS}
+SELECT $1::pg_catalog.text, ${REST}, epoch.id, $5::pg_catalog.text[]
+FROM ${names.epoch} AS epoch WHERE epoch.id OPERATOR(pg_catalog.=) $4::pg_catalog.text
+  AND epoch.server OPERATOR(pg_catalog.=) ${TIMELINE}`
+    this.#checkedReceipt = `INSERT INTO ${names.mark} ${COLUMNS}
+VALUES (CASE WHEN ${ROLE}
+      AND ${WARNINGS}
+      AND ${DURABILITY}
+    THEN $1::pg_catalog.text END, ${REST}, $4::pg_catalog.text, $5::pg_catalog.text[])`
+  }
+
+  /** A claim or a receipt: the same row, in one database and in the other. */
+  mark(ids: Ids): Line {
+    return line(this.#mark, ids)
+  }
+
+  /** The claim, if the epoch is listed and of this very server; otherwise `INSERT 0 0`. */
+  claimInEpoch(ids: Ids): Line {
+    return line(this.#claimInEpoch, ids)
+  }
+
+  /** The receipt, which sets what is not as it must be before PREPARE reads it. */
+  checkedReceipt(ids: Ids): Line {
+    return line(this.#checkedReceipt, ids)
+  }
+}
+
+function line(text: string, { txid, epoch }: Ids): Line {
+  return { text, values: [txid, APP, DECIDER, epoch, PARTICIPANTS], again: true, tag: INSERTED }
+}
+
+/** The same before the COMMIT that decides. The role plays no part in that. */
+export const CHECK: Line = {
+  text: `SELECT ${WARNINGS}
+      AND ${DURABILITY}`,
+  again: true,
+  tag: 'SELECT 1',
+}
+
+/** The gid can't be a parameter. */
+export function prepare({ gid }: Ids): Line {
+  return { text: `PREPARE TRANSACTION '${gid}'`, tag: 'PREPARE TRANSACTION' }
+}
+
+export function commitPrepared({ gid }: Ids): Line {
+  return { ...endStatement(gid, 'commit'), tag: 'COMMIT PREPARED' }
+}
+
+export function rollBackPrepared({ gid }: Ids): Line {
+  return { ...endStatement(gid, 'abort'), tag: 'ROLLBACK PREPARED' }
+}

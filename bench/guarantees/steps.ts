@@ -1,0 +1,106 @@
+/**
+ * The ladder: what a transaction over two databases says when one guarantee after the other is
+ * switched on.
+ *
+ * Owns: the messages of each step, from the step with the fewest guarantees on.
+ * Promises: the same five messages in each, in the same order, as Assent sends them; a step adds to
+ * them what its guarantee needs, and nothing else.
+ */
+import {
+  BEGIN,
+  CHECK,
+  COMMIT,
+  IDLE_TIMEOUT,
+  RUN_DEFERRED,
+  commitPrepared,
+  prepare,
+} from './statements.ts'
+import type { Ids, LadderStatements, Line } from './statements.ts'
+
+export const STEP_NAMES = [
+  'unrecorded',
+  'with-time-out',
+  'with-marks',
+  'with-epoch',
+  'with-checks',
+] as const
+export type StepName = (typeof STEP_NAMES)[number]
+
+export interface Step {
+  readonly title: string
+  /** What it says besides the user's statements. */
+  readonly messages: (ids: Ids, statements: LadderStatements) => Messages
+}
+
+/** Each is one message, answered before the next leaves. */
+export interface Messages {
+  /** In front of the statement in `orders`. */
+  readonly orders: readonly Line[]
+  /** In front of the statement in `stock`. */
+  readonly stock: readonly Line[]
+  /** `orders` prepares. */
+  readonly vote: readonly Line[]
+  /** `stock` commits: from here on the transaction is committed. */
+  readonly decide: readonly Line[]
+  /** `orders` obeys. */
+  readonly apply: readonly Line[]
+}
+
+/** Lists that never change: their bytes are made once for each connection. */
+const BEGUN: readonly Line[] = [BEGIN]
+const BEGUN_TIMED: readonly Line[] = [BEGIN, IDLE_TIMEOUT]
+const COMMITTED: readonly Line[] = [COMMIT]
+const COMMITTED_CHECKED: readonly Line[] = [RUN_DEFERRED, CHECK, COMMIT]
+
+export const STEPS: Readonly<Record<StepName, Step>> = {
+  unrecorded: {
+    title: 'one decides, recorded nowhere',
+    messages: (ids) => ({
+      orders: BEGUN,
+      stock: BEGUN,
+      vote: [prepare(ids)],
+      decide: COMMITTED,
+      apply: [commitPrepared(ids)],
+    }),
+  },
+  'with-time-out': {
+    title: '+ idle time-out',
+    messages: (ids) => ({
+      orders: BEGUN_TIMED,
+      stock: BEGUN_TIMED,
+      vote: [prepare(ids)],
+      decide: COMMITTED,
+      apply: [commitPrepared(ids)],
+    }),
+  },
+  'with-marks': {
+    title: '+ claim and receipt',
+    messages: (ids, statements) => ({
+      orders: BEGUN_TIMED,
+      stock: [...BEGUN_TIMED, statements.mark(ids)],
+      vote: [statements.mark(ids), prepare(ids)],
+      decide: COMMITTED,
+      apply: [commitPrepared(ids)],
+    }),
+  },
+  'with-epoch': {
+    title: '+ listed epoch, this server',
+    messages: (ids, statements) => ({
+      orders: BEGUN_TIMED,
+      stock: [...BEGUN_TIMED, statements.claimInEpoch(ids)],
+      vote: [statements.mark(ids), prepare(ids)],
+      decide: COMMITTED,
+      apply: [commitPrepared(ids)],
+    }),
+  },
+  'with-checks': {
+    title: '+ settings, deferred first',
+    messages: (ids, statements) => ({
+      orders: BEGUN_TIMED,
+      stock: [...BEGUN_TIMED, statements.claimInEpoch(ids)],
+      vote: [RUN_DEFERRED, statements.checkedReceipt(ids), prepare(ids)],
+      decide: COMMITTED_CHECKED,
+      apply: [commitPrepared(ids)],
+    }),
+  },
+}

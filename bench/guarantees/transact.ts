@@ -1,0 +1,108 @@
+/**
+ * One transaction of the ladder, on connections of two pools.
+ *
+ * Owns: sending the messages of a step one after the other, and reading their answers.
+ * Promises: messages are sent and read by Assent's own code, so that what is measured is what they
+ * say. A no anywhere leaves nothing; an answer that is neither yes nor no leaves what is prepared, as
+ * it must.
+ * Never: finishes what a crash left behind. In the first steps nothing could.
+ */
+import { randomBytes } from 'node:crypto'
+import pg from 'pg'
+import { TXID_BYTES, formatGid } from '../../src/protocol/index.ts'
+import { readAnswer, sameTags } from '../../src/systems/pg/answers.ts'
+import type { Expected } from '../../src/systems/pg/answers.ts'
+import { beginWith } from '../../src/systems/pg/begin.ts'
+import type { PgClient, PgQueryClass } from '../../src/systems/pg/driver.ts'
+import { send } from '../../src/systems/pg/message.ts'
+import { Wire } from '../../src/systems/pg/wire.ts'
+import type { Runner } from '../contenders.ts'
+import { withBoth } from '../rivals/with-client.ts'
+import type { Pools, Work } from '../rivals/with-client.ts'
+import { NAMES, readyToMark } from './register.ts'
+import { APP, DECIDER, LadderStatements, PREPARES, rollBackPrepared } from './statements.ts'
+import type { Ids, Line } from './statements.ts'
+import { STEPS } from './steps.ts'
+import type { Messages, StepName } from './steps.ts'
+
+const Query = pg.Query as unknown as PgQueryClass
+
+/** A step in its lane. */
+export function openStep(name: StepName, pools: Pools, work: () => Work): Runner {
+  const statements = new LadderStatements(NAMES)
+  for (const pool of [pools.orders, pools.stock]) pool.on('connect', allowNames)
+  let epoch: Promise<string> | undefined
+  return {
+    run: async () => {
+      epoch ??= readyToMark(pools)
+      const ids = makeIds(await epoch)
+      await transact(pools, work(), ids, STEPS[name].messages(ids, statements))
+    },
+    close: () => Promise.resolve(),
+  }
+}
+
+async function transact(pools: Pools, work: Work, ids: Ids, messages: Messages): Promise<void> {
+  await withBoth(pools, async (orders, stock) => {
+    await begin(orders, messages.orders, work.orders)
+    await begin(stock, messages.stock, work.stock)
+    const vote = await say(orders, messages.vote)
+    if (vote.answer !== 'yes') throw vote.cause
+    const decision = await say(stock, messages.decide)
+    if (decision.answer === 'no') await say(orders, [rollBackPrepared(ids)])
+    if (decision.answer !== 'yes') throw decision.cause
+    const applied = await say(orders, messages.apply)
+    if (applied.answer !== 'yes') throw applied.cause
+  })
+}
+
+/** As Assent makes them. Of another app than Assent's beside it, which therefore leaves them alone. */
+function makeIds(epoch: string): Ids {
+  const txid = randomBytes(TXID_BYTES).toString('base64url')
+  const gid = formatGid({ app: APP, register: DECIDER, epoch, txid, branch: PREPARES })
+  return { txid, epoch, gid }
+}
+
+/**
+ * Sends `lines` and the user's statement as one message. Its own tags are heard here: what
+ * `beginWith` says of BEGIN expects nothing but settings behind it, and takes a claim for a failure.
+ *
+ * @throws Error that says what was answered instead
+ */
+async function begin(
+  client: pg.PoolClient,
+  lines: readonly Line[],
+  statement: pg.QueryConfig,
+): Promise<void> {
+  const tags: string[] = []
+  const onTag = (tag: string): void => {
+    tags.push(tag)
+  }
+  const stopListening = Wire.of(inside(client).connection).listen({ onTag })
+  try {
+    await beginWith(inside(client), Query, lines, [statement]).result
+  } finally {
+    stopListening()
+  }
+  const own = tags.slice(0, lines.length)
+  if (!sameTags(own, tagsOf(lines))) throw new Error(`BEGIN was answered with ${own.join(', ')}`)
+}
+
+function say(client: pg.PoolClient, lines: readonly Line[]) {
+  const expected: Expected = { tags: tagsOf(lines), status: 'I', decides: lines.length - 1 }
+  return send(inside(client), lines).then((reply) => readAnswer(reply, expected))
+}
+
+function tagsOf(lines: readonly Line[]): readonly string[] {
+  return lines.map(({ tag }) => tag)
+}
+
+/** Statements are parsed once for each connection: nobody stands between. */
+function allowNames(client: pg.PoolClient): void {
+  Wire.of(inside(client).connection).naming = 'allowed'
+}
+
+/** node-postgres' types leave out what Assent uses of it. */
+function inside(client: pg.PoolClient): PgClient {
+  return client as unknown as PgClient
+}

@@ -1,0 +1,48 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { openLink } from '../../bench/link.ts'
+import { measure, warmUp } from '../../bench/rounds.ts'
+import type { Umpire } from '../../bench/rounds.ts'
+import { Stage } from '../../bench/stage.ts'
+import { Ledger } from '../../bench/workload.ts'
+import { rejection } from '../support/assent.ts'
+
+let stage: Stage
+let umpire: Umpire
+
+beforeAll(async () => {
+  stage = await Stage.open(new Map())
+  const ledger = new Ledger(stage.control.orders, stage.control.stock)
+  umpire = { ledger, servers: stage.servers, signal: new AbortController().signal }
+})
+
+afterAll(async () => {
+  await stage.close()
+})
+
+async function sessionsOf({ control }: Stage): Promise<number> {
+  const { rows } = await control.orders.query<{ n: number }>(
+    'select sessions::int as n from pg_stat_database where datname = current_database()',
+  )
+  return rows[0]?.n ?? NaN
+}
+
+test('the warm-up runs sixteen at once, and is held to what was answered', async () => {
+  const before = await sessionsOf(stage)
+  await warmUp({ rounds: 2, turnMs: 50 }, ['bare-driver'], stage, umpire)
+  await expect.poll(() => sessionsOf(stage)).toBeGreaterThanOrEqual(before + 16)
+  await umpire.ledger.verify('the warm-up')
+})
+
+test('the first round of a setting is not among its results', async () => {
+  const link = await openLink(stage.urls, 0)
+  const setting = { addedMs: 0, atOnce: 2, rounds: 2, turnMs: 50 }
+  const { results } = await measure(setting, ['bare-driver', 'by-hand'], link, umpire)
+  expect(results).toHaveLength(2)
+  for (const round of results) expect(Object.keys(round).sort()).toEqual(['bare-driver', 'by-hand'])
+})
+
+test('an interrupted bench stops in its warm-up', async () => {
+  const interrupted = { ...umpire, signal: AbortSignal.abort(new Error('interrupted')) }
+  const warming = warmUp({ rounds: 1, turnMs: 60_000 }, ['bare-driver'], stage, interrupted)
+  expect(await rejection(warming)).toMatchObject({ message: 'interrupted' })
+})
