@@ -17,7 +17,7 @@ import type { BranchSession } from './branch-session.ts'
 import type { PgClient } from './driver.ts'
 import type { GuardedConnection } from './guarded-connection.ts'
 import {
-  BEFORE_COMMIT_TAGS,
+  ALONE_TAGS,
   COMMIT_ONLY,
   claimStatements,
   commitAlone,
@@ -25,10 +25,11 @@ import {
   endStatement,
   markTag,
   securedClaim,
+  securedTags,
   tagsBefore,
   voteStatements,
 } from './mark.ts'
-import type { FirstClaim, MarkFacts } from './mark.ts'
+import type { EndFacts, FirstClaim, MarkFacts } from './mark.ts'
 import { send } from './message.ts'
 import type { Reply } from './message.ts'
 import type { SchemaNames } from './schema.ts'
@@ -160,12 +161,12 @@ export class PgBranch implements Branch {
     const isFresh = this.#facts.world.now() - guard.heardAt <= HEARD_WITHIN_MS
     const isSafe = isFresh && idleMs === undefined && guard.rollbacks === 'none'
     if (isSafe && !this.#facts.hasDeferred()) return { answer: 'yes' }
-    const statements = securedClaim(this.#facts.names, first, this.#idleMs, idleMs)
-    const reply = await send(this.client, statements)
-    const answer = readAnswer(reply, open(BEFORE_COMMIT_TAGS))
+    const facts = this.#endFacts()
+    const reply = await send(this.client, securedClaim(facts, first, idleMs))
+    const answer = readAnswer(reply, open(securedTags(facts)))
     this.#stage = stageAfter(reply, answer, 'open')
     if (answer.answer === 'yes') this.#claim = 'secured'
-    return answer
+    return this.#explained(answer, reply, facts)
   }
 
   async vote(mark: Mark, gid: Gid): Promise<Answer> {
@@ -184,13 +185,14 @@ export class PgBranch implements Branch {
       this.#release()
       return refusal
     }
-    const { statements, expected } = this.#commitMessage()
+    const facts = this.#endFacts()
+    const { statements, expected } = this.#commitMessage(facts)
     const reply = await send(this.client, statements)
     const answer = readAnswer(reply, expected)
     this.#stage = stageAfter(reply, answer, 'over')
     if (this.#stage === 'open') await this.#rollBack()
     this.#release()
-    return answer
+    return this.#claim === 'unsecured' ? this.#explained(answer, reply, facts) : answer
   }
 
   async end(decision: 'commit' | 'abort', gid: Gid | undefined): Promise<EndAnswer> {
@@ -215,25 +217,30 @@ export class PgBranch implements Branch {
     this.#session.cut()
   }
 
-  #markFacts(mark: Mark): MarkFacts {
+  #endFacts(): EndFacts {
     const isReset = this.#guard.role === 'changed' || this.#facts.isRoleHidden()
     return {
       names: this.#facts.names,
-      mark,
       idleMs: this.#idleMs,
       role: isReset ? 'reset first' : 'as it is',
-      before: this.#session.claimed,
     }
   }
 
-  #commitMessage(): { readonly statements: readonly Statement[]; readonly expected: Expected } {
+  #markFacts(mark: Mark): MarkFacts {
+    return { ...this.#endFacts(), mark, before: this.#session.claimed }
+  }
+
+  #commitMessage(facts: EndFacts): {
+    readonly statements: readonly Statement[]
+    readonly expected: Expected
+  } {
     if (this.#claim === 'secured') return { statements: COMMIT_ONLY, expected: committed([]) }
     const { claimed } = this.#session
-    const expected = committed(BEFORE_COMMIT_TAGS)
     if (this.#claim === 'none' || claimed === undefined) {
-      return { statements: commitAlone(this.#idleMs), expected }
+      return { statements: commitAlone(facts.idleMs), expected: committed(ALONE_TAGS) }
     }
-    return { statements: commitClaimed(this.#facts.names, claimed, this.#idleMs), expected }
+    const statements = commitClaimed(facts, claimed)
+    return { statements, expected: committed(securedTags(facts)) }
   }
 
   /** What BEGIN was followed by. */
@@ -241,9 +248,9 @@ export class PgBranch implements Branch {
     return idleMsOf(this.#facts, this.#session.lent.connection)
   }
 
-  /** Our own INSERT failed because of the database, and not of the transaction. */
-  #explained(answer: Answer, reply: Reply, facts: MarkFacts): Answer {
-    const code = errorOfInsert(reply, facts)
+  /** Our own statement failed because of the database, and not of the transaction. */
+  #explained(answer: Answer, reply: Reply, facts: EndFacts): Answer {
+    const code = errorOfOurs(reply, facts)
     if (code === undefined) return answer
     if (['42P01', '3F000', '42703'].includes(code)) return this.#tablesGone()
     // 42501: a function took on a role of which no statement told.
@@ -342,8 +349,8 @@ function stageAfter(reply: Reply, answer: Answer, onYes: Stage): Stage {
   return reply.status === 'I' ? 'over' : 'open'
 }
 
-/** The error of our own INSERT, if that is what stopped the message. */
-function errorOfInsert(reply: Reply, facts: MarkFacts): string | undefined {
+/** The error of the statement that uses our tables, if that is what stopped the message. */
+function errorOfOurs(reply: Reply, facts: EndFacts): string | undefined {
   if (reply.kind === 'lost' || reply.tags.length !== tagsBefore(facts).length) return undefined
   return reply.error?.code
 }

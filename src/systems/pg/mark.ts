@@ -89,7 +89,7 @@ const RESET_ROLE: Statement = {
   again: true,
 }
 
-const COMMIT: Statement = { text: 'COMMIT', again: true }
+export const COMMIT: Statement = { text: 'COMMIT', again: true }
 
 /** COMMIT where all that must be true of it was made so by the message before. */
 export const COMMIT_ONLY: readonly Statement[] = [COMMIT]
@@ -103,7 +103,7 @@ const PROVEN_AND_WARNED = orStop(all(proven(1), WARNED))
 export function commitAlone(idleMs: number): readonly Statement[] {
   return [RUN_DEFERRED, { text: PROVEN_AND_WARNED, values: [shown(idleMs)], again: true }, COMMIT]
 }
-export const BEFORE_COMMIT_TAGS: readonly string[] = ['SET CONSTRAINTS', 'SELECT 1']
+export const ALONE_TAGS: readonly string[] = ['SET CONSTRAINTS', 'SELECT 1']
 
 /** Built once: these texts are sent with every transaction. */
 const texts = new WeakMap<SchemaNames, Map<string, string>>()
@@ -135,17 +135,26 @@ export function claimFirst(names: SchemaNames, mark: Mark): Statement {
   return { text, values: markValues(mark), again: true }
 }
 
+/** Where the user's work ends: what a message of ours finds. */
+export interface EndFacts {
+  readonly names: SchemaNames
+  /** What `setIdle` was given. */
+  readonly idleMs: number
+  /** `reset first`: the user's statements may have taken on one that can't use our tables. */
+  readonly role: 'as it is' | 'reset first'
+}
+
 /**
  * What remains to be seen to before the COMMIT of a decider that claimed first. Its row must still be
  * there: the user's statements could reach it. (By ctid: under SERIALIZABLE a look at the index would
  * be in conflict with every other claim on the same page.)
  */
 export function securedClaim(
-  names: SchemaNames,
+  facts: EndFacts,
   claim: FirstClaim,
-  idleMs: number,
   newIdleMs?: number,
 ): readonly Statement[] {
+  const { names, idleMs } = facts
   const isThere = `EXISTS (SELECT FROM ${names.mark} AS mark
         WHERE mark.ctid OPERATOR(pg_catalog.=) $2::pg_catalog.tid
           AND mark.txid OPERATOR(pg_catalog.=) $3::pg_catalog.text)`
@@ -155,26 +164,20 @@ export function securedClaim(
   )
   const values = [shown(idleMs), claim.ctid, claim.mark.id.txid]
   if (isShorter) values.push(String(newIdleMs))
-  return [RUN_DEFERRED, { text, values, again: true }]
+  return [...before(facts), { text, values, again: true }]
+}
+export function securedTags(facts: EndFacts): readonly string[] {
+  return [...tagsBefore(facts), 'SELECT 1']
 }
 
 /** COMMIT behind `securedClaim`, in the same message. */
-export function commitClaimed(
-  names: SchemaNames,
-  claim: FirstClaim,
-  idleMs: number,
-): readonly Statement[] {
-  return [...securedClaim(names, claim, idleMs), COMMIT]
+export function commitClaimed(facts: EndFacts, claim: FirstClaim): readonly Statement[] {
+  return [...securedClaim(facts, claim), COMMIT]
 }
 
 /** What a mark is written with, at the end of the user's work. */
-export interface MarkFacts {
-  readonly names: SchemaNames
+export interface MarkFacts extends EndFacts {
   readonly mark: Mark
-  /** What `setIdle` was given. */
-  readonly idleMs: number
-  /** `reset first`: the user's statements may have taken on one that can't write our tables. */
-  readonly role: 'as it is' | 'reset first'
   /** A claim that this very transaction has written, and that has become another mark. */
   readonly before: FirstClaim | undefined
 }
@@ -194,12 +197,12 @@ export function voteStatements(facts: MarkFacts, gid: string): Statement[] {
   ]
 }
 
-function before({ role }: MarkFacts): readonly Statement[] {
+function before({ role }: EndFacts): readonly Statement[] {
   return role === 'as it is' ? [RUN_DEFERRED] : [RUN_DEFERRED, RESET_ROLE]
 }
 
-/** The tags of what precedes a mark in its message. */
-export function tagsBefore({ role }: MarkFacts): readonly string[] {
+/** The tags of what precedes a mark or a check in its message. */
+export function tagsBefore({ role }: EndFacts): readonly string[] {
   return role === 'as it is' ? ['SET CONSTRAINTS'] : ['SET CONSTRAINTS', 'SELECT 1']
 }
 
