@@ -224,7 +224,7 @@ export class LivingOwner {
       await this.#assent.transaction(
         async (handles, tx) => {
           began(tx.id)
-          for (const name of writes) await handles[name]?.query(take, [item])
+          for (const name of inOrderOfUse(writes)) await handles[name]?.query(take, [item])
           const read = 'SELECT amount FROM item WHERE id = $1'
           for (const name of reads) await handles[name]?.query(read, [item])
         },
@@ -247,4 +247,9 @@ async function proxiesOf(victims: Victims): Promise<ReadonlyMap<string, WireProx
     async ([name, { port }]) => [name, await WireProxy.listen({ targetPort: port })] as const,
   )
   return new Map(await Promise.all(listening))
+}
+
+/** Who is used second decides. */
+function inOrderOfUse([decider = '', first = '', ...others]: readonly string[]): readonly string[] {
+  return [first, decider, ...others]
 }

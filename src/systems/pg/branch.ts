@@ -192,7 +192,10 @@ export class PgBranch implements Branch {
     this.#stage = stageAfter(reply, answer, 'over')
     if (this.#stage === 'open') await this.#rollBack()
     this.#release()
-    return this.#claim === 'unsecured' ? this.#explained(answer, reply, facts) : answer
+    if (this.#claim === 'secured') return answer
+    // Without a mark, nobody resets the role first.
+    const asSent = this.#claim === 'none' ? { ...facts, role: 'as it is' as const } : facts
+    return this.#explained(answer, reply, asSent)
   }
 
   async end(decision: 'commit' | 'abort', gid: Gid | undefined): Promise<EndAnswer> {
@@ -253,6 +256,8 @@ export class PgBranch implements Branch {
     const code = errorOfOurs(reply, facts)
     if (code === undefined) return answer
     if (['42P01', '3F000', '42703'].includes(code)) return this.#tablesGone()
+    // 22012 is what stops a message of ours: see `securedClaim`.
+    if (code === '22012') return this.#notTheSame(answer)
     // 42501: a function took on a role of which no statement told.
     return code === '42501' && facts.role === 'as it is' ? this.#roleHidden() : answer
   }
@@ -268,6 +273,21 @@ export class PgBranch implements Branch {
         message:
           `The role that acts in ${this.name} may not write Assent's tables. If a function of the ` +
           `database took it on, running again helps: from now on the role is reset before each mark`,
+      }),
+    }
+  }
+
+  #notTheSame(answer: Answer): Answer {
+    if (answer.answer === 'yes') return answer
+    return {
+      answer: answer.answer,
+      cause: new AssentError({
+        code: 'ASSENT_TRANSACTION_CONTROL',
+        outcome: 'aborted',
+        message:
+          `The transaction in ${this.name} is not the one that Assent began, or its claim is gone: a ` +
+          `statement or a function ended it, changed idle_in_transaction_session_timeout, or deleted ` +
+          `from Assent's tables`,
       }),
     }
   }
