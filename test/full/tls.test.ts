@@ -77,7 +77,7 @@ async function linkedShop(link: Link, ca?: string) {
   const write = ({
     timeoutMs = 30_000,
     before = (): void => undefined,
-    claim = 'first' as 'first' | 'last',
+    claim = 'first',
   } = {}): Promise<readonly number[]> =>
     assent.transaction(
       async (db) => {
