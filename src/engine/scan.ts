@@ -66,8 +66,7 @@ export class Scan {
       const until = world.now() + pauseMs
       // However much there is to look at: the database has all of us to answer.
       const soonest = world.now() + LIMITS.courtesyMs * sharing * (0.5 + world.random())
-      // Early by no more than what a young branch is left alone for anyway.
-      const from = until - LIMITS.courtesyMs * sharing
+      const from = until - LIMITS.earlyScanMs * sharing
       await this.#pauses.rest(participant.name, () => {
         const lookAt = this.#nextLookAt(participant)
         return {
@@ -197,7 +196,8 @@ export class Scan {
     this.#rounds.set(gid.register, running + 1)
     try {
       const verdict = await this.#recovery.round(participant, gid)
-      if (verdict === 'committed' || verdict === 'rolled-back') this.#pauses.endOthers(participant.name)
+      if (verdict === 'committed' || verdict === 'rolled-back')
+        this.#pauses.endOthers(participant.name)
       return verdict
     } finally {
       this.#rounds.set(gid.register, (this.#rounds.get(gid.register) ?? 1) - 1)
