@@ -189,7 +189,7 @@ const OTHERS: readonly Breakage[] = [
   {
     name: 'a mark is not acknowledged: an unclear claim is taken as yes',
     file: 'src/systems/pg/branch.ts',
-    find: 'const answer = readAnswer(reply, expectedOf(CLAIMED, facts))',
+    find: 'const answer = readAnswer(reply, claimed(tagsBefore(facts)))',
     replace: "const answer: Answer = { answer: 'yes' }",
     tests: REAL,
   },
@@ -203,8 +203,36 @@ const OTHERS: readonly Breakage[] = [
   {
     name: 'a mark without the branch’s nonce is accepted',
     file: 'src/systems/pg/mark.ts',
-    find: "WHEN pg_catalog.current_setting('assent.branch', true) OPERATOR(pg_catalog.=) $1::pg_catalog.text",
-    replace: 'WHEN $1::pg_catalog.text IS NOT NULL',
+    find: "return `pg_catalog.current_setting('${IDLE}') OPERATOR(pg_catalog.=) $${at}::pg_catalog.text`",
+    replace: 'return `$${at}::pg_catalog.text IS NOT NULL`',
+    tests: REAL,
+  },
+  {
+    name: 'COMMIT does not look whether the claim is still there',
+    file: 'src/systems/pg/mark.ts',
+    find: 'all(proven(1), WARNED, DURABLE, isThere,',
+    replace: 'all(proven(1), WARNED, DURABLE, `${isThere} IS NOT NULL`,',
+    tests: REAL,
+  },
+  {
+    name: 'a silent decider is not asked before others prepare',
+    file: 'src/systems/pg/branch.ts',
+    find: 'const isFresh = this.#facts.world.now() - guard.heardAt <= HEARD_WITHIN_MS',
+    replace: 'const isFresh = guard.heardAt > 0',
+    tests: REAL,
+  },
+  {
+    name: 'a claim that became durable by a hidden COMMIT stays',
+    file: 'src/systems/pg/branch.ts',
+    find: "if (this.claimed !== undefined && this.fault()?.outcome === 'unknown') {",
+    replace: "if (this.claimed !== undefined && this.fault()?.outcome === 'committed') {",
+    tests: REAL,
+  },
+  {
+    name: 'a claim that has become another mark is taken for that',
+    file: 'src/systems/pg/branch.ts',
+    find: 'if (first !== undefined && isSame(first.mark, mark)) return this.#secure(first)',
+    replace: 'if (first !== undefined) return this.#secure(first)',
     tests: REAL,
   },
   {

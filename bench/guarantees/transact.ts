@@ -80,7 +80,8 @@ async function begin(
   }
   const stopListening = Wire.of(inside(client).connection).listen({ onTag })
   try {
-    await beginWith(inside(client), Query, lines, [statement]).result
+    await beginWith(inside(client), Query, { statements: lines, claim: undefined }, [statement])
+      .result
   } finally {
     stopListening()
   }

@@ -69,11 +69,10 @@ export function interpret<State, Event, Effect>(
       told.resolve(state)
       return
     }
-    performed
-      .then((answer) => {
-        if (answer !== undefined) dispatch(answer)
-      })
-      .catch(fail)
+    // `dispatch` never throws.
+    performed.then((answer) => {
+      if (answer !== undefined) dispatch(answer)
+    }, fail)
   }
   // A bug: nothing more is sent, and whatever is prepared is left to recovery.
   const fail = (error: unknown): void => {

@@ -41,7 +41,9 @@ export const LIMITS = {
   outcomeMs: 5_000,
   /** A branch younger than this is probably still being decided: look again a little later. */
   courtesyMs: 150,
-  /** Mean time between two scans of a database, over all processes. */
+  /** A scan may come so much early, to share the moment of another database's: see `Pauses`. */
+  earlyScanMs: 300,
+  /** Mean time between two scans of a database, over all processes, but for those that come early. */
   scanMs: 1_000,
   /** The most retries that `retry.attempts` may ask for. */
   mostAttempts: 100,

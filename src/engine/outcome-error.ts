@@ -21,14 +21,14 @@ export function twoPhaseError(
   id: TransactionId,
   isRetryable: ErrorContext['isRetryable'],
 ): AssentError | undefined {
-  const context = { transactionId: formatTransactionId(id), isRetryable }
-  const ledger = twoPhaseLedger(state)
   switch (state.told) {
     case 'committed':
-      return lostVote(state, context, ledger)
+      return lostVote(state, id)
     case 'aborted':
-    case 'unknown':
-      return failure(state.told, state.trouble, { ...context, isMarked: true }, ledger)
+    case 'unknown': {
+      const context = { transactionId: formatTransactionId(id), isRetryable, isMarked: true }
+      return failure(state.told, state.trouble, context, twoPhaseLedger(state))
+    }
     case 'nothing':
       return undefined
     default:
@@ -125,21 +125,17 @@ function sentence(outcome: Outcome, isMarked: boolean): string {
   }
 }
 
-function lostVote(
-  state: twoPhase.TwoPhaseState,
-  context: ErrorContext,
-  ledger: string,
-): AssentError | undefined {
+function lostVote(state: twoPhase.TwoPhaseState, id: TransactionId): AssentError | undefined {
   const lost = state.plan.voters.filter((voter) => state.ends[voter] === 'lost')
   if (lost.length === 0) return undefined
   return new AssentError({
     code: 'ASSENT_LOST_VOTE',
     outcome: 'committed',
-    transactionId: context.transactionId,
+    transactionId: formatTransactionId(id),
     message:
       `The transaction is committed, but ${lost.join(', ')} lost the work that it had promised to ` +
       `keep. Do that work again there by hand`,
-    ledger,
+    ledger: twoPhaseLedger(state),
   })
 }
 

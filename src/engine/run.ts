@@ -8,7 +8,7 @@
  */
 import { AssentError, formatTransactionId, settle } from '../protocol/index.ts'
 import type { Plan, TransactionId, TwoPhasePlan } from '../protocol/index.ts'
-import type { Branch, BranchFault, Isolation, Participant, World } from '../ports/index.ts'
+import type { Branch, BranchFault, Isolation, Mark, Participant, World } from '../ports/index.ts'
 import { commitOnePhase, commitTwoPhase } from './commit.ts'
 import type { Commitment } from './commit.ts'
 import type { Running } from './interpret.ts'
@@ -106,7 +106,25 @@ export class Run {
     const cold = access === 'write' ? warmth.of(participant, receipt) : undefined
     if (cold !== undefined) await over.unless(cold)
     const request = { txid, access, isolation: isolation(name), deadline, timeoutMs } as const
-    return participant.join({ ...request, waiting: over })
+    const firstClaim = (): Mark | undefined =>
+      access === 'write' ? this.#firstClaim(name, participant) : undefined
+    return participant.join({ ...request, waiting: over, firstClaim })
+  }
+
+  /**
+   * The mark, if `name` will decide as far as can be told now (see `settle`). If it turns out wrong,
+   * because a third branch joins or one can't prepare, the mark is written anew in the end.
+   */
+  #firstClaim(name: string, participant: Participant): Mark | undefined {
+    const { reads, decider, txid } = this.#options
+    const writers = [...this.#joinings.values()].filter((joining) => !reads.has(joining.name))
+    const isDecider = writers.length > 1 && name === (decider ?? writers[1]?.name)
+    const others = writers.filter((joining) => joining.name !== name)
+    if (!isDecider || others.some(({ joined }) => joined?.canPrepare === false)) return undefined
+    const epoch = participant.knownEpoch()
+    if (epoch === undefined) return undefined
+    const id = { app: this.#setting.app, register: name, epoch, txid }
+    return { id, participants: [name, ...others.map((joining) => joining.name)] }
   }
 
   /**
@@ -178,22 +196,31 @@ export class Run {
     return running
   }
 
-  /** Fixes the register: everything that must be true of the databases before the first mark. */
+  /** Fixes the register: everything that must be true of the databases before the first vote. */
   async #register(plan: TwoPhasePlan): Promise<TransactionId> {
     const { over, txid } = this.#options
     try {
       const names = [plan.decider, ...plan.voters]
-      const sites = names.map((name) => this.#participant(name).readyToMark())
-      const epochs = this.#participant(plan.decider).currentEpoch()
-      const [epoch, ...ready] = await over.unless(Promise.all([epochs, ...sites]))
+      const known = names.map((name) => this.#participant(name).knownSite())
+      const sites = known.every((site) => site !== undefined)
+        ? known
+        : await over.unless(Promise.all(names.map((name) => this.#participant(name).readyToMark())))
       refuseSameDatabase(
         names,
-        ready.map((site) => site.databaseId),
+        sites.map((site) => site.databaseId),
       )
+      const epoch = await this.#epoch(plan)
       return { app: this.#setting.app, register: plan.decider, epoch, txid }
     } catch (error) {
       throw await this.#rollBack({ kind: 'thrown', error })
     }
+  }
+
+  /** The one that the decider has claimed with, or the present one. */
+  async #epoch({ decider }: TwoPhasePlan): Promise<string> {
+    const claimed = this.#joinings.get(decider)?.joined?.claimed
+    const epoch = claimed?.id.epoch ?? this.#participant(decider).knownEpoch()
+    return epoch ?? this.#options.over.unless(this.#participant(decider).currentEpoch())
   }
 
   /**

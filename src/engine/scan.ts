@@ -17,6 +17,7 @@ import type { Gid, recovery } from '../protocol/index.ts'
 import type { Participant, PreparedBranch } from '../ports/index.ts'
 import { inParallel } from './in-parallel.ts'
 import { LIMITS } from './limits.ts'
+import { Pauses } from './pauses.ts'
 import { doubtOf, inDoubtOf } from './recover.ts'
 import type { Recovery, RecoverySetting } from './recover.ts'
 import type { InDoubt, InDoubtReason } from './reports.ts'
@@ -43,22 +44,21 @@ export class Scan {
   readonly #rounds = new Map<string, number>()
   /** Rounds that wait until their register has one less, by register; each says whether it began. */
   readonly #due = new Map<string, (() => boolean)[]>()
-  readonly #pauses = new Map<string, Pause>()
+  readonly #pauses: Pauses
 
   constructor(app: string, setting: RecoverySetting, recovery: Recovery) {
     this.#app = app
     this.#setting = setting
     this.#recovery = recovery
+    this.#pauses = new Pauses(setting.world)
+    setting.signal.addEventListener('abort', () => {
+      this.#pauses.close()
+    })
   }
 
   /** Scans one participant until the signal. Never rejects. */
   async loop(participant: Participant): Promise<void> {
     const { world, signal } = this.#setting
-    const pause = new Pause()
-    this.#pauses.set(participant.name, pause)
-    signal.addEventListener('abort', () => {
-      pause.reconsider()
-    })
     // The first look comes soon: a process is often started to replace one that died.
     let pauseMs = LIMITS.scanMs * 0.5 * world.random()
     let sharing = 1
@@ -66,8 +66,14 @@ export class Scan {
       const until = world.now() + pauseMs
       // However much there is to look at: the database has all of us to answer.
       const soonest = world.now() + LIMITS.courtesyMs * sharing * (0.5 + world.random())
-      const next = (): number => Math.max(soonest, Math.min(until, this.#nextLookAt(participant)))
-      await pause.rest(next, world, signal)
+      const from = until - LIMITS.earlyScanMs * sharing
+      await this.#pauses.rest(participant.name, () => {
+        const lookAt = this.#nextLookAt(participant)
+        return {
+          mayEndAt: Math.max(soonest, Math.min(from, lookAt)),
+          endsAt: Math.max(soonest, Math.min(until, lookAt)),
+        }
+      })
       if (signal.aborted) return
       try {
         const { processes } = await this.#look(participant)
@@ -182,7 +188,7 @@ export class Scan {
     const doubt = this.#doubt(participant, gid, branch, reason)
     if (reason === 'held') this.#reportOnce(doubt)
     listed.set(branch.gid, { doubt, looks, nextLookAt: this.#setting.world.now() + waitMs })
-    this.#pauses.get(participant.name)?.reconsider()
+    this.#pauses.reconsider(participant.name)
   }
 
   async #round(participant: Participant, gid: Gid): Promise<recovery.Verdict> {
@@ -190,7 +196,8 @@ export class Scan {
     this.#rounds.set(gid.register, running + 1)
     try {
       const verdict = await this.#recovery.round(participant, gid)
-      if (verdict === 'committed' || verdict === 'rolled-back') this.#wakeOthers(participant)
+      if (verdict === 'committed' || verdict === 'rolled-back')
+        this.#pauses.endOthers(participant.name)
       return verdict
     } finally {
       this.#rounds.set(gid.register, (this.#rounds.get(gid.register) ?? 1) - 1)
@@ -239,10 +246,6 @@ export class Scan {
     return Math.min(...[...this.#seenAt(participant).values()].map((seen) => seen.nextLookAt))
   }
 
-  #wakeOthers(participant: Participant): void {
-    for (const [name, pause] of this.#pauses) if (name !== participant.name) pause.end()
-  }
-
   /** Other apps end theirs within moments: only what stays is worth a word. */
   #reportOnce(inDoubt: InDoubt): void {
     if (inDoubt.ageMs < LIMITS.reportAfterMs && inDoubt.reason !== 'held') return
@@ -262,45 +265,5 @@ export class Scan {
 
   #seenAt(participant: Participant): ReadonlyMap<string, Seen> {
     return this.#seen.get(participant.name) ?? new Map<string, Seen>()
-  }
-}
-
-/** The pause before a scan: until a moment that may change, or until somebody ends it. */
-class Pause {
-  #state: 'resting' | 'ended' = 'resting'
-  /** Ends the wait that is under way, so that the moment is read anew. */
-  #wake = (): void => undefined
-
-  async rest(
-    until: () => number,
-    world: RecoverySetting['world'],
-    signal: AbortSignal,
-  ): Promise<void> {
-    this.#state = 'resting'
-    while (!signal.aborted && this.#isResting()) {
-      const leftMs = until() - world.now()
-      if (leftMs <= 0) return
-      const { promise, resolve } = Promise.withResolvers<undefined>()
-      this.#wake = () => {
-        resolve(undefined)
-      }
-      const cancel = world.timer(leftMs, this.#wake, 'background')
-      await promise
-      cancel()
-    }
-  }
-
-  /** The moment may have changed, or nobody waits any more. */
-  reconsider(): void {
-    this.#wake()
-  }
-
-  end(): void {
-    this.#state = 'ended'
-    this.#wake()
-  }
-
-  #isResting(): boolean {
-    return this.#state === 'resting'
   }
 }

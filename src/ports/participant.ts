@@ -50,8 +50,12 @@ export interface Participant<Handle = unknown> {
    * @throws AssentError with outcome `aborted`, which says what to change.
    */
   readyToMark(): Promise<MarkSite>
+  /** What `readyToMark` gave, as long as that stands. */
+  knownSite(): MarkSite | undefined
   /** The epoch that new transactions decided here must name, durably read. Cheap when cached. */
   currentEpoch(): Promise<string>
+  /** The same, where it is known already; then `readyToMark` has succeeded as well. */
+  knownEpoch(): string | undefined
   /** Drops the cached epoch: a claim found it unlisted, or of another server. */
   forgetEpoch(): void
   /** *Ask* a mark here: insert an abort under the key, or read what is there (see `AskAnswer`). */
@@ -86,6 +90,11 @@ export interface JoinRequest {
   /** The most that this transaction may take; the server's idle time-outs derive from it. */
   readonly timeoutMs: number
   readonly waiting: Waiting
+  /**
+   * Asked once, when the branch is about to send its first statement and could send a claim along:
+   * the mark to claim, if this is the branch that is to decide.
+   */
+  readonly firstClaim: () => Mark | undefined
 }
 
 /** How much a branch may see of what others commit meanwhile: SQL’s isolation levels. */
@@ -101,6 +110,8 @@ export interface MarkSite {
 export interface Branch {
   readonly name: string
   readonly canPrepare: boolean
+  /** The mark whose claim went along with the first statement, and was acknowledged. */
+  readonly claimed: Mark | undefined
   /** Waits until every statement that was begun has been answered. Never rejects. */
   drain(): Promise<void>
   /** Whether every statement that was begun has been answered, right now. */
@@ -112,7 +123,7 @@ export interface Branch {
    * COMMIT by the user, a lost connection. `undefined` when nothing is known against it.
    */
   fault(): BranchFault | undefined
-  /** Writes the claim into the open transaction. */
+  /** Writes the claim into the open transaction, unless that is `claimed`. */
   claim(mark: Mark): Promise<Answer>
   /** Writes the receipt and prepares, in one message. */
   vote(mark: Mark, gid: Gid): Promise<Answer>

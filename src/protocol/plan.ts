@@ -48,8 +48,10 @@ export type Settled =
 /**
  * Settles the roles.
  *
- * The decider is the one that can't prepare, if there is one; else the wished one, if it wrote;
- * else the first that joined. A wish that contradicts the first rule is refused, not overruled.
+ * The decider is the one that can't prepare, if there is one; else the wished one, if it wrote; else
+ * the second that joined: the first of which it is known, when it joins, that there will be something
+ * to decide, so that its claim can go along with its first statement. A wish that contradicts the
+ * first rule is refused, not overruled.
  */
 export function settle(
   joined: readonly Joined[],
@@ -68,7 +70,7 @@ export function settle(
   }
   const wished = writers.find((branch) => branch.name === wish)
   const unable = writers.filter((branch) => !branch.canPrepare)
-  const decider = wished ?? unable[0] ?? first
+  const decider = wished ?? unable[0] ?? second
   const refused = unable.filter((branch) => branch.name !== decider.name)
   if (refused.length > 0) return { refused: unable.map((branch) => branch.name) }
   return {

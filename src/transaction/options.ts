@@ -33,7 +33,7 @@ export interface TransactionDefaults<Name extends string = string> {
    * as soon as it is durable (`decided`); then a reader may still see one database before another.
    */
   readonly resolveWhen?: 'applied' | 'decided'
-  /** The participant whose commit is the decision, when it wrote. Default: the first that joined. */
+  /** The participant whose commit is the decision, when it wrote. Default: the second that joined. */
   readonly decider?: Name
   /**
    * Marks a transaction that wrote in one database only, too: when the answer to its COMMIT is lost,

@@ -68,6 +68,7 @@ function request(id: TransactionId, over: Partial<JoinRequest> = {}): JoinReques
     deadline: nodeWorld.now() + 10_000,
     timeoutMs: 10_000,
     waiting: new Over(),
+    firstClaim: () => undefined,
     ...over,
   }
 }

@@ -2,7 +2,7 @@
  * Owns: where a process may die relative to one of its messages, which of the numbered faults of
  * docs/faults.md that is, and what must become of the transaction then.
  */
-import { kindOf } from './message-names.ts'
+import { kindOf, participantOf } from './message-names.ts'
 import type { Kind } from './message-names.ts'
 
 export const STAGES = [
@@ -59,13 +59,20 @@ export function faultAt(point: CrashPoint, messages: readonly string[]): string 
   }
   if (left('vote') === 0) return 'fault 7: the process dies after all have prepared'
   if (left('vote') < all('vote')) return 'fault 6: the process dies after some have prepared'
-  if (left('claim') === 0) return 'fault 4: the process dies after its claim'
+  if (at > claimAt(messages)) return 'fault 4: the process dies after its claim'
   // BEGIN carries the first statement: where there is no other, the work is done with it.
   if (left('begin') + left('work') === 0) return 'fault 3: the process dies after the work'
   const isBegun = left('begin') < all('begin')
   return isBegun
     ? 'fault 2: the process dies after BEGIN of some'
     : 'fault 1: the process dies before any BEGIN'
+}
+
+/** The message that makes the claim as it will be decided by: the decider's BEGIN, if no later one. */
+export function claimAt(messages: readonly string[]): number {
+  const decider = participantOf(messages.find((each) => kindOf(each) === 'decide') ?? '')
+  const later = messages.indexOf(`${decider} claim 1`)
+  return later === -1 ? messages.indexOf(`${decider} begin 1`) : later
 }
 
 export function isProcessed(stage: Stage): boolean {

@@ -8,8 +8,10 @@ import type { Crash } from './crash.ts'
 import { CrashCluster } from './crash-cluster.ts'
 import { fateAt, faultAt, label, pointsOf } from './crash-points.ts'
 import type { CrashPoint } from './crash-points.ts'
-import { DoomedProcess } from './doomed-process.ts'
+import { DoomedProcess, deciderOf } from './doomed-process.ts'
 import type { Scenario } from './doomed-process.ts'
+import { kindOf } from './message-names.ts'
+import type { Kind } from './message-names.ts'
 import type { Golden } from './transcript.ts'
 
 export interface CrashSuite {
@@ -17,12 +19,16 @@ export interface CrashSuite {
   readonly databases: readonly string[]
   readonly scenario: Scenario
   readonly golden: Golden
+  /** The kinds of messages at which it is killed; default: all. */
+  readonly at?: readonly Kind[]
   /** Called after each crash, for what only this transaction promises. */
   readonly check?: (crashed: Crash) => void
 }
 
-export function crashEverywhere({ databases, scenario, golden, check }: CrashSuite): void {
+export function crashEverywhere(suite: CrashSuite): void {
+  const { databases, scenario, golden, check } = suite
   const crashes: Crash[] = []
+  const points = (): readonly CrashPoint[] => pointsOf(golden.messages.filter(isStruck))
   let cluster: CrashCluster
 
   beforeAll(async () => {
@@ -43,9 +49,9 @@ export function crashEverywhere({ databases, scenario, golden, check }: CrashSui
     expect(owner.notes).toMatchObject(told)
   })
 
-  const faults = Map.groupBy(pointsOf(golden.messages), (point) => faultAt(point, golden.messages))
-  describe.each([...faults])('%s', (_fault, points: readonly CrashPoint[]) => {
-    for (const point of points) {
+  const faults = Map.groupBy(points(), (point) => faultAt(point, golden.messages))
+  describe.each([...faults])('%s', (_fault, group: readonly CrashPoint[]) => {
+    for (const point of group) {
       test(`${fateAt(point, golden.messages)} everywhere: killed at ${label(point)}`, async () => {
         const crashed = await crash({ cluster, scenario, golden }, point)
         crashes.push(crashed)
@@ -55,10 +61,15 @@ export function crashEverywhere({ databases, scenario, golden, check }: CrashSui
     }
   })
 
-  test('every message of the healthy transaction was hit at every stage', () => {
+  const struck = suite.at === undefined ? 'every message' : `every ${suite.at.join(' and ')}`
+  test(`${struck} of the healthy transaction was hit at every stage`, () => {
     const hit = crashes.filter((crashed) => crashed.hit).map(({ point }) => label(point))
-    expect(golden.messages).toContain(`${scenario.writes[0] ?? ''} decide 1`)
+    expect(golden.messages).toContain(`${deciderOf(scenario)} decide 1`)
     // Read again: a golden file that was just rewritten has points that this run did not know.
-    expect(hit.toSorted()).toEqual(pointsOf(golden.messages).map(label).toSorted())
+    expect(hit.toSorted()).toEqual(points().map(label).toSorted())
   })
+
+  function isStruck(message: string): boolean {
+    return suite.at?.includes(kindOf(message)) ?? true
+  }
 }

@@ -9,7 +9,7 @@ import { fateAt, isOwnDeath } from './crash-points.ts'
 import type { CrashPoint, Fate } from './crash-points.ts'
 import { phaseOf } from './message-names.ts'
 import { disagreements, fullId, readDatabase } from './oracle.ts'
-import { DoomedProcess } from './doomed-process.ts'
+import { DoomedProcess, deciderOf } from './doomed-process.ts'
 import type { Scenario, Strike } from './doomed-process.ts'
 import { assentRecoverer } from './recoverer.ts'
 import type { Recoverer, RecovererOf } from './recoverer.ts'
@@ -80,7 +80,7 @@ export async function recoverAndJudge(
     ),
   )
   const prepared = await cluster.prepared()
-  const id = await fullId(cluster, scenario.writes[0] ?? '', txid)
+  const id = await fullId(cluster, deciderOf(scenario), txid)
   const facts = {
     ...{ databases, prepared, notes: owner.notes, alarms: recoverer.alarms },
     outcome: await recoverer.outcome(id),

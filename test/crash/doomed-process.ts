@@ -22,11 +22,17 @@ import { answered, sent } from './transcript.ts'
 import type { WireEvent } from './transcript.ts'
 
 export interface Scenario {
-  /** In the order of use: the first decides. */
+  /** In the order of use: the second decides, and claims along with its first statement. */
   readonly writes: readonly string[]
   readonly reads: readonly string[]
+  /** Another decider: the first that is used writes its claim last. */
+  readonly decider?: string
   readonly resolveWhen?: 'applied' | 'decided'
   readonly timeoutMs?: number
+}
+
+export function deciderOf({ writes, decider }: Pick<Scenario, 'writes' | 'decider'>): string {
+  return decider ?? writes[1] ?? 'nobody'
 }
 
 /** What happens to the process, and where. */
@@ -69,6 +75,7 @@ export class DoomedProcess {
       })),
       writes: scenario.writes,
       reads: scenario.reads,
+      decider: scenario.decider,
       resolveWhen: scenario.resolveWhen ?? 'applied',
       timeoutMs: scenario.timeoutMs ?? 30_000,
       item,

@@ -23,6 +23,8 @@ export interface DoomedSetting {
   }[]
   readonly writes: readonly string[]
   readonly reads: readonly string[]
+  /** Another decider than the one that Assent chooses by itself. */
+  readonly decider: string | undefined
   readonly resolveWhen: 'applied' | 'decided'
   readonly timeoutMs: number
   /** The item that the transaction takes from every database; `<item>-warm-up` comes before it. */

@@ -64,7 +64,12 @@ function transfer(item: string, resolveWhen: 'applied' | 'decided'): Promise<voi
         await handles[name]?.query('SELECT amount FROM item WHERE id = $1', [item])
       }
     },
-    { reads: setting.reads, resolveWhen, timeoutMs: setting.timeoutMs },
+    {
+      reads: setting.reads,
+      resolveWhen,
+      timeoutMs: setting.timeoutMs,
+      ...(setting.decider === undefined ? {} : { decider: setting.decider }),
+    },
   )
 }
 

@@ -9,9 +9,13 @@ import type { FrontendMessage } from '../../harness/wire-frames.ts'
 
 export type Kind =
   | 'facts'
+  /** BEGIN, the first statement behind it, and between them the claim if this branch decides. */
   | 'begin'
   | 'work'
+  /** A claim that did not go along with BEGIN, or has to become another one. */
   | 'claim'
+  /** What must be true of COMMIT where the claim went along with BEGIN, asked beforehand. */
+  | 'secure'
   | 'vote'
   /** COMMIT of a branch that wrote no claim: a declared reader. */
   | 'commit'
@@ -47,19 +51,26 @@ export class MessageNames {
     if (/^COMMIT PREPARED /.test(first)) return 'apply'
     if (/^ROLLBACK/.test(first)) return 'undo'
     if (last === 'COMMIT' && !/^BEGIN/.test(first)) {
-      if (this.#counts.has(`${participant} claim`)) return 'decide'
+      if (SEES_CLAIM.test(all) || this.#isSecured(participant)) return 'decide'
       return this.#counts.has(`${participant} ask`) ? 'obey' : 'commit'
     }
     if (/\sON CONFLICT \(txid\) /.test(all)) return 'ask'
     if (/^SELECT EXISTS \(SELECT FROM "assent"\.epoch/.test(first)) return 'remember'
     if (/^BEGIN/.test(first)) return 'begin'
     if (/\bPREPARE TRANSACTION /.test(all)) return 'vote'
-    if (/INSERT INTO "assent"\.mark/.test(all)) return 'claim'
+    if (/INSERT INTO "assent"\.mark|UPDATE "assent"\.mark/.test(all)) return 'claim'
+    if (SEES_CLAIM.test(all)) return 'secure'
     if (/current_setting\('server_version_num'\)/.test(all)) return 'facts'
     return 'work'
   }
+
+  #isSecured(participant: string): boolean {
+    return ['claim', 'secure'].some((kind) => this.#counts.has(`${participant} ${kind}`))
+  }
 }
 
+/** Looks whether the row of the claim is still there. */
+const SEES_CLAIM = /EXISTS \(SELECT FROM "assent"\.mark AS mark/
 const UNNAMED = /FROM pg_stat_activity|set_config\('application_name'/
 
 export function kindOf(name: string): Kind {
@@ -83,6 +94,7 @@ export function phaseOf(name: string): string {
     case 'begin':
     case 'work':
     case 'claim':
+    case 'secure':
     case 'decide':
     case 'undo':
     case 'drain':

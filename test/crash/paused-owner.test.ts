@@ -6,7 +6,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { recoverAndJudge } from './crash.ts'
 import { CrashCluster } from './crash-cluster.ts'
-import { fateAt, isOwnDeath, isProcessed, label, pointsOf } from './crash-points.ts'
+import { claimAt, fateAt, isOwnDeath, isProcessed, label, pointsOf } from './crash-points.ts'
 import type { CrashPoint } from './crash-points.ts'
 import { DoomedProcess } from './doomed-process.ts'
 import { fullId } from './oracle.ts'
@@ -61,6 +61,6 @@ function expectedDuring(point: CrashPoint): readonly string[] {
 }
 
 function isClaimed({ message, stage }: CrashPoint): boolean {
-  const at = (name: string): number => goldenOfTwo.messages.indexOf(name)
-  return at(message) + (isProcessed(stage) ? 1 : 0) > at('orders claim 1')
+  const { messages } = goldenOfTwo
+  return messages.indexOf(message) + (isProcessed(stage) ? 1 : 0) > claimAt(messages)
 }

@@ -8,7 +8,7 @@ import { CrashCluster } from './crash-cluster.ts'
 import { DoomedProcess, killOnceAnsweredTo } from './doomed-process.ts'
 import { goldenOfTwo } from './two-databases.ts'
 
-const scenario = { writes: ['orders', 'stock', 'ledger'], reads: [] }
+const scenario = { writes: ['stock', 'orders', 'ledger'], reads: [] }
 let cluster: CrashCluster
 
 beforeAll(async () => {

@@ -58,7 +58,7 @@ describe('the program in README.md', () => {
     expect(await stock.sql('select free from stock')).toEqual([{ free: 2 }])
     const marks = 'select decision, register from assent.mark'
     for (const database of [orders, stock]) {
-      expect(await database.sql(marks)).toEqual([{ decision: 'commit', register: 'stock' }])
+      expect(await database.sql(marks)).toEqual([{ decision: 'commit', register: 'orders' }])
       expect(await database.prepared()).toEqual([])
     }
   })

@@ -33,10 +33,10 @@ async function close(): Promise<void> {
 if (ending === 'drain') process.once('SIGTERM', () => void close())
 await assent.transaction(
   async ({ orders, stock }) => {
-    await orders.query('insert into t values (1)')
-    console.log('working')
-    await stock.query('select pg_sleep(0.5)')
     await stock.query('insert into t values (1)')
+    console.log('working')
+    await orders.query('select pg_sleep(0.5)')
+    await orders.query('insert into t values (1)')
   },
   { resolveWhen: ending === 'decided' ? 'decided' : 'applied' },
 )

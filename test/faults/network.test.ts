@@ -78,7 +78,9 @@ test('the session of a vanished client is given up within bounds (fault 35)', as
     { timeoutMs: 8_000 },
   )
   const value = (name: string): number => settings.find((each) => each.name === name)?.value ?? 0
-  expect(value('idle_in_transaction_session_timeout')).toBe(13_000)
+  // With the connection's nonce, of less than a second.
+  expect(value('idle_in_transaction_session_timeout')).toBeGreaterThan(13_000)
+  expect(value('idle_in_transaction_session_timeout')).toBeLessThan(14_000)
   expect(value('tcp_keepalives_idle')).toBeGreaterThan(0)
   const probes = value('tcp_keepalives_interval') * value('tcp_keepalives_count')
   expect(probes).toBeGreaterThan(0)
@@ -89,7 +91,7 @@ test('the session of a vanished client is given up within bounds (fault 35)', as
 describe('an answer ends in the middle of a frame (fault 44)', () => {
   test.each<[NetworkMessage, 'committed' | 'aborted', number]>(
     [1, 5, 11, 17].flatMap((bytes) => [
-      ['orders claim', 'aborted', bytes],
+      ['orders first-claim', 'aborted', bytes],
       ['stock vote', 'aborted', bytes],
       ['orders decide', 'committed', bytes],
       ['stock apply', 'committed', bytes],
@@ -105,7 +107,7 @@ describe('an answer ends in the middle of a frame (fault 44)', () => {
       }),
     )
     expect(await network.told()).toBe(outcome)
-    expect(link.counts.truncatedConnections).toBe(1)
+    expect(link.counts.truncatedConnections).toBeGreaterThan(0)
     link.heal()
     const rows = outcome === 'committed' ? 1 : 0
     await network.settles([rows, rows])

@@ -97,11 +97,12 @@ export class Network {
     return assent
   }
 
-  /** Writes `x` in every database, in the order of their names' first mention. */
+  /** Writes `x` in every database; of those named, the second comes first: the next one decides. */
   async write(timeoutMs = 2_000, x = 1): Promise<void> {
     await this.assent.transaction(
       async (handles) => {
-        for (const name of this.#sites.keys()) {
+        const [decider, voter, ...others] = this.#sites.keys()
+        for (const name of [voter, decider, ...others].filter((each) => each !== undefined)) {
           await handles[name]?.query('insert into t values ($1)', [x])
         }
       },

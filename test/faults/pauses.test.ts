@@ -110,8 +110,8 @@ test.each([
     const write = (timeoutMs: number): Promise<void> =>
       assent.transaction(
         async (db) => {
-          await db.orders.query('insert into t values (1)')
           await db.stock.query('insert into t values (1)')
+          await db.orders.query('insert into t values (1)')
         },
         { timeoutMs },
       )

@@ -68,19 +68,28 @@ async function migrate(databases: Record<'orders' | 'stock', { pool: pg.Pool }>)
 }
 
 describe('the right to write marks is taken away (fault 101)', () => {
-  test.each(['orders', 'stock'] as const)('in %s before its mark: aborted', async (where) => {
+  test.each([
+    ['orders', 'orders'],
+    ['orders', 'stock'],
+    ['stock', 'orders'],
+    ['stock', 'stock'],
+  ] as const)('in %s before its mark, %s decides: aborted', async (where, decider) => {
     const of = await shopOfRole()
     const write = (revoke: () => Promise<unknown>): Promise<void> =>
-      of.assent.transaction(async ({ orders, stock }) => {
-        await orders.query('insert into t values (1)')
-        await stock.query('insert into t values (1)')
-        await revoke()
-      })
+      of.assent.transaction(
+        async (db) => {
+          for (const name of [where, where === 'orders' ? 'stock' : 'orders'] as const) {
+            await db[name].query('insert into t values (1)')
+          }
+          await revoke()
+        },
+        { decider },
+      )
     await write(() => Promise.resolve())
     const revoked = write(() => of[where].sql(`revoke insert on assent.mark from ${of.role}`))
     await refusal(revoked, 'ASSENT_PRIVILEGE')
     expect([await of.orders.count(), await of.stock.count()]).toEqual([1, 1])
-    expect(await of.stock.prepared()).toEqual([])
+    expect([...(await of.orders.prepared()), ...(await of.stock.prepared())]).toEqual([])
   })
 
   test('in the register after the decision: in doubt, until it is granted again', async () => {
@@ -99,20 +108,37 @@ describe('the right to write marks is taken away (fault 101)', () => {
 })
 
 describe('the transaction’s own function deletes marks (fault 116)', () => {
-  test('it can’t reach its own, which are written after it', async () => {
+  test('it can’t reach its own that are written after it', async () => {
     const shop = await openShop()
     await writeBoth(shop)
-    const txid = await shop.assent.transaction(async ({ orders, stock }, tx) => {
-      for (const handle of [orders, stock]) {
-        await handle.query('insert into t values (1)')
-        await handle.query('delete from assent.mark')
-      }
-      return tx.id
-    })
+    const txid = await shop.assent.transaction(
+      async ({ orders, stock }, tx) => {
+        for (const handle of [orders, stock]) {
+          await handle.query('insert into t values (1)')
+          await handle.query('delete from assent.mark')
+        }
+        return tx.id
+      },
+      { decider: 'orders' },
+    )
     for (const database of [shop.orders, shop.stock]) {
       expect(await database.sql('select txid from assent.mark')).toEqual([{ txid }])
     }
     expect(await shop.assent.outcome(txid)).toEqual({ outcome: 'committed' })
+  })
+
+  test('its own claim, written with its first statement: aborted, and told why', async () => {
+    const shop = await openShop()
+    await writeBoth(shop)
+    const work = shop.assent.transaction(async ({ orders, stock }) => {
+      await stock.query('insert into t values (2)')
+      await orders.query('insert into t values (2)')
+      await orders.query('delete from assent.mark')
+    })
+    const error = await refusal(work, 'ASSENT_TRANSACTION_CONTROL')
+    expect(error.message).toMatch(/its claim is gone/)
+    expect([await shop.orders.count(), await shop.stock.count()]).toEqual([1, 1])
+    expect(await shop.stock.prepared()).toEqual([])
   })
 
   test('a role of its own for the function keeps it from all of them', async () => {

@@ -22,8 +22,8 @@ test('no slot is left to prepare in (fault 74): aborted, and it works once one i
   const assent = open(orders, stock)
   const write = (): Promise<void> =>
     assent.transaction(async (db) => {
-      await db.orders.query('insert into t values (1)')
       await db.stock.query('insert into t values (1)')
+      await db.orders.query('insert into t values (1)')
     })
   await stock.sql("begin; insert into t values (9); prepare transaction 'somebody-elses'")
   const error = await refusal(write(), 'ASSENT_REFUSED')
@@ -111,8 +111,8 @@ test('PREPARE takes 30 s (fault 79): at the deadline the others’ locks are fre
   await refusal(
     assent.transaction(
       async (db) => {
-        await db.orders.query('update t set x = 8')
         await db.stock.query('insert into t values (1)')
+        await db.orders.query('update t set x = 8')
       },
       { timeoutMs: 1_000 },
     ),
@@ -165,7 +165,7 @@ describe('the voter’s disk is full (fault 53)', () => {
         for (const pid of writers) expect(limitFiles(pid, '0:')).toBe(0)
       }),
     )
-    network.onAnswer.set('orders claim', async (): Promise<Verdict> => {
+    network.onAnswer.set('orders first-claim', async (): Promise<Verdict> => {
       writers = (await database.sql(pids)).map((row) => Number(row['pid']))
       return 'pass'
     })

@@ -16,7 +16,7 @@ import type { NetworkMessage } from './network.ts'
 type Point = 'onArrival' | 'onAnswer'
 
 test.each<['orders' | 'stock', NetworkMessage, Point, 'committed' | 'aborted']>([
-  ['orders', 'orders claim', 'onAnswer', 'aborted'],
+  ['orders', 'orders first-claim', 'onAnswer', 'aborted'],
   ['stock', 'stock vote', 'onArrival', 'aborted'],
   ['stock', 'stock vote', 'onAnswer', 'committed'],
   ['orders', 'orders decide', 'onArrival', 'aborted'],

@@ -11,7 +11,7 @@ import { freshDatabase } from '../support/databases.ts'
 import { Recording, Repeater } from './recording.ts'
 
 /** Transactions on connections that were never used before: all that is said on them is recorded. */
-async function recorded() {
+async function recorded(claim: 'first' | 'last' = 'last') {
   const databases = { orders: await freshDatabase('first'), stock: await freshDatabase('second') }
   const recording = new Recording()
   const through = async (name: 'orders' | 'stock') => {
@@ -29,13 +29,19 @@ async function recorded() {
   })
   onTestFinished(() => assent.close())
   const write = async (tail: () => Promise<void> = () => Promise.resolve()): Promise<string> =>
-    assent.transaction(async ({ orders, stock }, tx) => {
-      await orders.query('insert into t values (1)')
-      await stock.query('insert into t values (1)')
-      await tail()
-      return tx.id
-    })
+    assent.transaction(
+      async ({ orders, stock }, tx) => {
+        for (const each of claim === 'first' ? [stock, orders] : [orders, stock]) {
+          await each.query('insert into t values (1)')
+        }
+        await tail()
+        return tx.id
+      },
+      { decider: 'orders' },
+    )
+  // Who decides has read its epoch.
   await assent.migrate()
+  await assent.recover()
   const marks = async (txid: string): Promise<readonly number[]> => {
     const text = 'select count(*)::int as n from assent.mark where txid = $1'
     const counts = Object.values(databases).map((database) => database.sql(text, [txid]))
@@ -81,6 +87,21 @@ test('resumed after its commit (fault 51): the register refuses the claim, nothi
     [1, 1],
   ])
   expect(await of.assent.outcome(txid)).toEqual({ outcome: 'committed' })
+})
+
+test('resumed after its commit (fault 51): a claim that goes along with BEGIN is refused there', async () => {
+  const of = await recorded('first')
+  const txid = await of.write()
+  expect(await sayAgain(of)).toEqual([
+    'orders first-claim: !23505',
+    'stock vote: !23505',
+    'orders decide: !25P02',
+    'stock apply: !25P02',
+  ])
+  expect([await of.rows(), await of.marks(txid)]).toEqual([
+    [1, 1],
+    [1, 1],
+  ])
 })
 
 test('resumed while the first is still under way (fault 51): the second waits, then is refused', async () => {

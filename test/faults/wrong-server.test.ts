@@ -50,10 +50,13 @@ async function shopBehindName(first: PostgresServer) {
   return {
     ...{ assent, stock, reports },
     write: (): Promise<void> =>
-      assent.transaction(async ({ orders, stock }) => {
-        await orders.query('insert into t values (1)')
-        await stock.query('insert into t values (1)')
-      }),
+      assent.transaction(
+        async ({ orders, stock }) => {
+          await orders.query('insert into t values (1)')
+          await stock.query('insert into t values (1)')
+        },
+        { decider: 'orders' },
+      ),
     leadTo: (server: PostgresServer): void => {
       name.targetPort = server.port
       name.dropAll()

@@ -34,7 +34,7 @@ test('one link is 5 s late (fault 37): time is up, and a PREPARE that comes late
     return 'pass'
   })
   network.onAnswer.set(
-    'orders claim',
+    'orders first-claim',
     once(() => {
       link.inflict('to-server', { kind: 'delay', delayMs: 5_000 })
     }),

@@ -49,9 +49,9 @@ function failOverAt(
 }
 
 /** What the caller is told; what is unknown is asked for until it is known. */
-async function fateOf(shop: Shop): Promise<'committed' | 'aborted'> {
+async function fateOf(shop: Shop, claim: 'first' | 'last'): Promise<'committed' | 'aborted'> {
   try {
-    await writeBoth(shop)
+    await writeBoth(shop, claim)
     return 'committed'
   } catch (error) {
     if (!(error instanceof AssentError)) throw error
@@ -77,7 +77,7 @@ describe.each(points)('%s fails over at its %s (fault 90)', (where, message, bef
   ] as const)('%s: all or nothing, as told', async (_when, point, expected) => {
     const scene = await sceneWith(where)
     const failedOver = failOverAt(scene.server, message, point)
-    expect(await fateOf(scene)).toBe(expected)
+    expect(await fateOf(scene, message === 'claim' ? 'last' : 'first')).toBe(expected)
     await within('the fail-over', failedOver, FAIL_OVER_MS)
     await expect.poll(() => scene.stock.prepared(), { timeout: 20_000 }).toEqual([])
     const count = expected === 'committed' ? 1 : 0

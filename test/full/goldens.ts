@@ -9,14 +9,14 @@ function golden(file: string, title: string): Golden {
   return new Golden(fileURLToPath(new URL(`./${file}.golden.txt`, import.meta.url)), title)
 }
 
-export const writesInThree: Scenario = { writes: ['orders', 'stock', 'ledger'], reads: [] }
+export const writesInThree: Scenario = { writes: ['stock', 'orders', 'ledger'], reads: [] }
 
 export const goldenOfThree = golden(
   'three-databases',
   'The messages of one healthy transaction over three databases; those in parallel are sorted.',
 )
 
-export const readsOneMore: Scenario = { writes: ['orders', 'stock'], reads: ['prices'] }
+export const readsOneMore: Scenario = { writes: ['stock', 'orders'], reads: ['prices'] }
 
 export const goldenOfReader = golden(
   'declared-reader',

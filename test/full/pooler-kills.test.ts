@@ -6,14 +6,15 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Pgbouncer } from '../../harness/pgbouncer.ts'
 import { CrashCluster } from '../crash/crash-cluster.ts'
 import { kindOf } from '../crash/message-names.ts'
-import { goldenOfTwo } from '../crash/two-databases.ts'
+import { goldenOfClaimLast } from '../crash/two-databases.ts'
 import { LivingOwner } from './server-kill.ts'
 import type { Victim } from './server-kill.ts'
 import { fateOf, killsOf } from './server-kill-points.ts'
 import type { Cast } from './server-kill-points.ts'
 
 const cast: Cast = {
-  golden: goldenOfTwo,
+  golden: goldenOfClaimLast,
+  decider: 'used first',
   writes: ['orders', 'stock'],
   reads: [],
   messages: 'all',

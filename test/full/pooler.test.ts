@@ -175,8 +175,8 @@ describe('a pool that leads through PgBouncer in transaction mode', () => {
       },
     })
     await assent.transaction(async (db) => {
-      await db.orders.query('insert into t values (1)')
       await db.stock.query('insert into t values (1)')
+      await db.orders.query('insert into t values (1)')
     })
     expect(await stock.count()).toBe(1)
     expect(said.filter((sql) => sql.startsWith('PREPARE TRANSACTION'))).toHaveLength(1)

@@ -13,6 +13,8 @@ export interface Cast {
   /** The first decides. */
   readonly writes: readonly string[]
   readonly reads: readonly string[]
+  /** Whether the decider is used second, and its claim goes along, or first. Default: second. */
+  readonly decider?: 'used first'
   /** What is killed at: everything, or only what comes after the work. */
   readonly messages: 'all' | 'commit path'
 }

@@ -218,17 +218,18 @@ export class LivingOwner {
     item: string,
     began: (txid: string) => void,
   ): Promise<{ outcome: string; error: string }> {
-    const { writes, reads } = this.#cast
+    const { writes, reads, decider } = this.#cast
+    const order = decider === 'used first' ? writes : deciderSecond(writes)
     const take = 'UPDATE item SET amount = amount - 1 WHERE id = $1'
     try {
       await this.#assent.transaction(
         async (handles, tx) => {
           began(tx.id)
-          for (const name of writes) await handles[name]?.query(take, [item])
+          for (const name of order) await handles[name]?.query(take, [item])
           const read = 'SELECT amount FROM item WHERE id = $1'
           for (const name of reads) await handles[name]?.query(read, [item])
         },
-        { reads },
+        { reads, ...(writes[0] === undefined ? {} : { decider: writes[0] }) },
       )
       return { outcome: 'committed', error: '' }
     } catch (error) {
@@ -247,4 +248,12 @@ async function proxiesOf(victims: Victims): Promise<ReadonlyMap<string, WireProx
     async ([name, { port }]) => [name, await WireProxy.listen({ targetPort: port })] as const,
   )
   return new Map(await Promise.all(listening))
+}
+
+function deciderSecond([
+  decider = '',
+  first = '',
+  ...others
+]: readonly string[]): readonly string[] {
+  return [first, decider, ...others]
 }

@@ -73,18 +73,26 @@ async function linkedShop(link: Link, ca?: string) {
     onReport: () => undefined,
   })
   onTestFinished(() => assent.close())
-  const write = (timeoutMs = 30_000, before = (): void => undefined): Promise<readonly number[]> =>
+  /** Resolves with the processes that it wrote on, in orders and in stock. */
+  const write = ({
+    timeoutMs = 30_000,
+    before = (): void => undefined,
+    claim = 'first',
+  } = {}): Promise<readonly number[]> =>
     assent.transaction(
       async (db) => {
         const insert = 'insert into t values (1) returning pg_backend_pid() as pid'
-        const written = [
-          await db.orders.query<{ pid: number }>(insert),
-          await db.stock.query<{ pid: number }>(insert),
-        ]
+        const written = { orders: -1, stock: -1 }
+        for (const name of claim === 'first'
+          ? (['stock', 'orders'] as const)
+          : (['orders', 'stock'] as const)) {
+          const { rows } = await db[name].query<{ pid: number }>(insert)
+          written[name] = rows[0]?.pid ?? -1
+        }
         before()
-        return written.map(({ rows }) => rows[0]?.pid ?? -1)
+        return [written.orders, written.stock]
       },
-      { timeoutMs },
+      { timeoutMs, decider: 'orders' },
     )
   const fate = async (): Promise<unknown> => ({
     orders: (await orders.sql('select * from t')).length,
@@ -140,21 +148,22 @@ const PLACES = [
 ] as const
 /** The nth answer of that database after the user's last statement. */
 const ANSWERS = [
-  ['claim', 'orders', 1, 'aborted'],
-  ['vote', 'stock', 1, 'aborted'],
-  ['COMMIT', 'orders', 2, 'committed'],
-  ['COMMIT PREPARED', 'stock', 2, 'committed'],
+  ['claim', 'orders', 1, 'aborted', 'last'],
+  ['vote', 'stock', 1, 'aborted', 'first'],
+  ['COMMIT', 'orders', 1, 'committed', 'first'],
+  ['COMMIT PREPARED', 'stock', 2, 'committed', 'first'],
 ] as const
 
 describe.each(['plain', 'TLS'] as const)('fault 44, %s: the connection breaks off', (link) => {
-  for (const [answer, participant, request, outcome] of ANSWERS) {
+  for (const [answer, participant, request, outcome, claim] of ANSWERS) {
     test.each(PLACES)(`in the answer to ${answer}, %s: ${outcome}`, async (_place, keep) => {
       const shop = await linkedShop(link)
       const before = await shop.write()
       const { proxy } = shop[participant]
-      const cut = shop.write(undefined, () => {
+      const arm = (): void => {
         proxy.cut({ request, keep, then: 'close' })
-      })
+      }
+      const cut = shop.write({ before: arm, claim })
       if (outcome === 'committed') await cut
       else expect(await rejection(cut)).toMatchObject({ outcome })
       expect(proxy.cuts).toBe(1)
@@ -172,9 +181,10 @@ describe.each(['plain', 'TLS'] as const)('fault 44, %s: half an answer, then sil
   test('to COMMIT: unknown when time is over, and found out when asked', async () => {
     const shop = await linkedShop(link)
     const before = await shop.write()
-    const write = shop.write(500, () => {
-      shop.orders.proxy.cut({ request: 2, keep, then: 'stall' })
-    })
+    const arm = (): void => {
+      shop.orders.proxy.cut({ request: 1, keep, then: 'stall' })
+    }
+    const write = shop.write({ timeoutMs: 500, before: arm })
     const error = await refusal(write, 'ASSENT_TIMEOUT', 'unknown')
     const asked = await shop.assent.outcome(error.transactionId ?? '', { waitMs: 10_000 })
     expect(asked).toEqual({ outcome: 'committed' })
@@ -185,9 +195,10 @@ describe.each(['plain', 'TLS'] as const)('fault 44, %s: half an answer, then sil
   test('to the vote: aborted when time is over', async () => {
     const shop = await linkedShop(link)
     await shop.write()
-    const write = shop.write(500, () => {
+    const arm = (): void => {
       shop.stock.proxy.cut({ request: 1, keep, then: 'stall' })
-    })
+    }
+    const write = shop.write({ timeoutMs: 500, before: arm })
     await refusal(write, 'ASSENT_TIMEOUT')
     await expect.poll(shop.fate).toEqual(fateOf(1))
   })

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import {
-  CLAIMED,
-  COMMITTED,
   COMMIT_PREPARED,
   DEFINITE_ANSWERS,
-  PREPARED,
   ROLLBACK_PREPARED,
+  committed,
+  open,
+  prepared,
   readAnswer,
   readEnd,
 } from '../../src/systems/pg/answers.ts'
@@ -24,6 +24,9 @@ function failed(code: string, tags: readonly string[], status: string): Partial<
   return { tags, status, error }
 }
 
+const CLAIMED = open(['SET CONSTRAINTS', 'INSERT 0 1'])
+const PREPARED = prepared(['SET CONSTRAINTS', 'INSERT 0 1'])
+const COMMITTED = committed([])
 const MESSAGES = { CLAIMED, PREPARED, COMMITTED, COMMIT_PREPARED, ROLLBACK_PREPARED }
 const LOST: Reply = { kind: 'lost', cause: new Error('the connection was closed') }
 

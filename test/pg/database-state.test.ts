@@ -148,15 +148,22 @@ describe('what the user’s session looks like', () => {
     ['asynchronous commit (fault 60)', 'set synchronous_commit = off'],
     ['no warnings', 'set client_min_messages = error'],
   ])('%s does not disturb the commit path', async (_what, text) => {
-    const shop = await openShop()
-    await shop.assent.transaction(async ({ orders, stock }) => {
-      await orders.query('insert into t values (1)')
-      await stock.query('insert into t values (1)')
-      await orders.query(text)
-      await stock.query(text)
-    })
-    expect([await shop.orders.count(), await shop.stock.count()]).toEqual([1, 1])
-    expect(await shop.stock.prepared()).toEqual([])
+    // Claimed with the first statement in stock; or in orders, after all work.
+    for (const decider of ['stock', 'orders'] as const) {
+      const { assent, orders, stock } = await openShop()
+      await assent.migrate()
+      await assent.transaction(
+        async (db) => {
+          await db.orders.query('insert into t values (1)')
+          await db.stock.query('insert into t values (1)')
+          await db.orders.query(text)
+          await db.stock.query(text)
+        },
+        { decider },
+      )
+      expect([await orders.count(), await stock.count()]).toEqual([1, 1])
+      expect([...(await orders.prepared()), ...(await stock.prepared())]).toEqual([])
+    }
   })
 
   test('a hostile search path can’t make a forgotten epoch look listed', async () => {
@@ -168,11 +175,14 @@ describe('what the user’s session looks like', () => {
     await writeBoth(shop)
     await shop.orders.sql("update assent.epoch set server = '00000099'")
     await refusal(
-      shop.assent.transaction(async ({ orders, stock }) => {
-        await orders.query('set local search_path = evil, pg_catalog')
-        await orders.query('insert into public.t values (2)')
-        await stock.query('insert into t values (2)')
-      }),
+      shop.assent.transaction(
+        async ({ orders, stock }) => {
+          await orders.query('set local search_path = evil, pg_catalog')
+          await orders.query('insert into public.t values (2)')
+          await stock.query('insert into t values (2)')
+        },
+        { decider: 'orders' },
+      ),
       'ASSENT_STALE_EPOCH',
     )
   })

@@ -16,6 +16,13 @@ interface Faults {
   answer: Record<string, () => Verdict | Promise<Verdict>>
 }
 
+interface Writing {
+  readonly timeoutMs?: number
+  readonly signal?: AbortSignal
+  /** Whether the claim goes along with the first statement in orders, or comes after all work. */
+  readonly claim?: 'first' | 'last'
+}
+
 /** Orders decides, stock votes; every pooled connection passes a proxy. */
 async function proxied() {
   const faults: Faults = { request: {}, answer: {} }
@@ -48,13 +55,13 @@ async function proxied() {
     onReport: () => undefined,
   })
   onTestFinished(() => assent.close())
-  const write = (timeoutMs = 2_000, signal?: AbortSignal): Promise<void> =>
+  const write = ({ claim = 'first', ...options }: Writing = {}): Promise<void> =>
     assent.transaction(
       async ({ orders, stock }) => {
-        await orders.query('insert into t values (1)')
-        await stock.query('insert into t values (1)')
+        const order = claim === 'first' ? [stock, orders] : [orders, stock]
+        for (const database of order) await database.query('insert into t values (1)')
       },
-      { timeoutMs, ...(signal === undefined ? {} : { signal }) },
+      { timeoutMs: 2_000, ...options, decider: 'orders' },
     )
   const rows = async () => [await databases.orders.count(), await databases.stock.count()]
   const settled = async (expected: readonly number[]): Promise<void> => {
@@ -68,22 +75,39 @@ const never = () => new Promise<Verdict>(() => undefined)
 
 describe('an answer that is cut off', () => {
   test.each([
-    ['the claim', 'orders claim'],
-    ['PREPARE (fault 30)', 'stock vote'],
-  ] as const)('to %s aborts everywhere, and says so', async (_what, message) => {
+    ['the claim', 'orders claim', 'last'],
+    ['PREPARE (fault 30)', 'stock vote', 'first'],
+    ['PREPARE behind a claim that was written last (fault 30)', 'stock vote', 'last'],
+  ] as const)('to %s aborts everywhere, and says so', async (_what, message, claim) => {
     const { faults, write, settled } = await proxied()
     faults.answer[message] = () => 'drop-connection'
-    const error = await refusal(write(), 'ASSENT_UNCLEAR')
+    const error = await refusal(write({ claim }), 'ASSENT_UNCLEAR')
     expect(error.retryable).toBe(true)
     await settled([0, 0])
   })
 
-  test('to COMMIT is looked up in the register: the promise resolves (fault 31)', async () => {
+  test('to the first statement and its claim: both are sent again, without a claim', async () => {
     const { faults, write, settled } = await proxied()
-    faults.answer['orders decide'] = () => 'drop-connection'
     await write()
-    await settled([1, 1])
+    let dropped = 0
+    faults.answer['orders first-claim'] = () => {
+      dropped += 1
+      return 'drop-connection'
+    }
+    await write()
+    expect(dropped).toBe(1)
+    await settled([2, 2])
   })
+
+  test.each(['first', 'last'] as const)(
+    'to COMMIT is looked up in the register: the promise resolves (fault 31), claimed %s',
+    async (claim) => {
+      const { faults, write, settled } = await proxied()
+      faults.answer['orders decide'] = () => 'drop-connection'
+      await write({ claim })
+      await settled([1, 1])
+    },
+  )
 
   test('to COMMIT PREPARED is looked up by the receipt: the promise resolves', async () => {
     const { faults, write, settled } = await proxied()
@@ -94,16 +118,20 @@ describe('an answer that is cut off', () => {
 })
 
 describe('a message that never arrives', () => {
-  test.each(['orders claim', 'stock vote'])(
-    '%s: everything is aborted, and nothing was prepared (fault 29)',
-    async (message) => {
+  test.each([
+    ['orders claim', 'last'],
+    ['stock vote', 'last'],
+    ['stock vote', 'first'],
+  ] as const)(
+    '%s, claimed %s: everything is aborted, and nothing was prepared (fault 29)',
+    async (message, claim) => {
       const { faults, write, settled, databases } = await proxied()
       let seen: readonly string[] = []
       faults.request[message] = async (): Promise<Verdict> => {
         seen = await databases.stock.prepared()
         return 'drop-connection'
       }
-      const error = await refusal(write(), 'ASSENT_UNCLEAR')
+      const error = await refusal(write({ claim }), 'ASSENT_UNCLEAR')
       expect(error.retryable).toBe(true)
       expect(seen).toEqual([])
       await settled([0, 0])
@@ -126,12 +154,16 @@ describe('a message that never arrives', () => {
 })
 
 describe('an answer that does not come', () => {
-  test.each(['orders claim', 'stock vote'])(
-    'to %s within the time: aborted, and every connection is given back',
-    async (message) => {
+  test.each([
+    ['orders claim', 'last'],
+    ['stock vote', 'last'],
+    ['stock vote', 'first'],
+  ] as const)(
+    'to %s within the time, claimed %s: aborted, and every connection is given back',
+    async (message, claim) => {
       const { faults, write, settled } = await proxied()
       faults.answer[message] = never
-      await refusal(write(500), 'ASSENT_TIMEOUT')
+      await refusal(write({ timeoutMs: 500, claim }), 'ASSENT_TIMEOUT')
       await settled([0, 0])
       faults.answer = {}
       await write()
@@ -142,7 +174,7 @@ describe('an answer that does not come', () => {
   test('to COMMIT within the time: unknown, with an id that can be asked (fault 31)', async () => {
     const { assent, faults, write, settled } = await proxied()
     faults.answer['orders decide'] = never
-    const error = await refusal(write(500), 'ASSENT_TIMEOUT', 'unknown')
+    const error = await refusal(write({ timeoutMs: 500 }), 'ASSENT_TIMEOUT', 'unknown')
     expect(error.message).toMatch(/orders: unknown \(decider\) · stock: prepared, recovery will/)
     const asked = await assent.outcome(error.transactionId ?? '', { waitMs: 10_000 })
     expect(asked).toEqual({ outcome: 'committed' })
@@ -159,7 +191,7 @@ describe('an answer that does not come', () => {
       return 'pass'
     }
     const over = performance.now() + 500
-    await write(400)
+    await write({ timeoutMs: 400 })
     expect(late).toBe(true)
     await settled([1, 1])
   })
@@ -167,7 +199,7 @@ describe('an answer that does not come', () => {
   test('to COMMIT PREPARED within the time: resolves, and recovery goes on', async () => {
     const { faults, write, settled } = await proxied()
     faults.request['stock apply'] = never
-    await write(500)
+    await write({ timeoutMs: 500 })
     await settled([1, 1])
   })
 })
@@ -184,7 +216,7 @@ describe('a signal that is aborted after the decision (fault 82)', () => {
       controller.abort(new Error('too late'))
       return 'pass'
     }
-    await write(2_000, controller.signal)
+    await write({ signal: controller.signal })
     expect(controller.signal.aborted).toBe(true)
     await settled([1, 1])
   })

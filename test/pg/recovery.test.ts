@@ -182,11 +182,22 @@ describe('memory', () => {
     expect(after).not.toEqual(before)
   })
 
+  test('a claim that goes first and finds its epoch unlisted is written last, with a new one', async () => {
+    const shop = await openShop()
+    await writeBoth(shop)
+    await shop.orders.sql("update assent.epoch set server = '00000099'")
+    await writeBoth(shop)
+    expect([await shop.orders.count(), await shop.stock.count()]).toEqual([2, 2])
+    expect(await shop.orders.sql('select server from assent.epoch')).toEqual([
+      { server: '00000001' },
+    ])
+  })
+
   test('without retries, a stale epoch aborts and says that running again helps', async () => {
     const shop = await openShop()
     await writeBoth(shop)
     await shop.orders.sql("update assent.epoch set server = '00000099'")
-    await expect(writeBoth(shop)).rejects.toMatchObject({
+    await expect(writeBoth(shop, 'last')).rejects.toMatchObject({
       code: 'ASSENT_STALE_EPOCH',
       outcome: 'aborted',
       retryable: true,

@@ -54,13 +54,17 @@ export function openOver(
   return { assent, orders, stock, reports }
 }
 
-/** Both write one row. */
-export async function writeBoth(shop: Shop): Promise<string> {
-  return shop.assent.transaction(async ({ orders, stock }, tx) => {
-    await orders.query('insert into t values (1)')
-    await stock.query('insert into t values (1)')
-    return tx.id
-  })
+/** Both write one row; orders decides: its claim goes along with its statement, or is written last. */
+export async function writeBoth(shop: Shop, claim: 'first' | 'last' = 'first'): Promise<string> {
+  return shop.assent.transaction(
+    async ({ orders, stock }, tx) => {
+      for (const each of claim === 'first' ? [stock, orders] : [orders, stock]) {
+        await each.query('insert into t values (1)')
+      }
+      return tx.id
+    },
+    { decider: 'orders' },
+  )
 }
 
 /** What a promise rejects with; a promise that resolves fails the test. */

@@ -2,7 +2,7 @@
  * What a process leaves behind when it dies at a given step: made message by message, through the
  * ports, by a coordinator that then vanishes.
  */
-import { onTestFinished } from 'vitest'
+import { expect, onTestFinished } from 'vitest'
 import { pg as participant } from 'assent/pg'
 import type { PgOptions } from 'assent/pg'
 import { Over } from '../../src/engine/index.ts'
@@ -24,11 +24,16 @@ export interface Leftover {
 
 type Pools = Readonly<Record<'orders' | 'stock', Pick<TestDatabase, 'pool'>>>
 
-/** `orders` decides, `stock` votes; stops after the named step, with the connections still open. */
+/**
+ * `orders` decides, with a claim that goes along with its first statement or is written last;
+ * `stock` votes. Stops after the named step, with the
+ * connections still open.
+ */
 export async function leaveBehind(
   shop: Pools,
   step: 'claimed' | 'voted' | 'decided',
   timeoutMs = 60_000,
+  claim: 'first' | 'last' = 'first',
 ): Promise<Leftover> {
   const open = (name: 'orders' | 'stock'): Participant => openParticipant(shop, name)
   const orders = open('orders')
@@ -46,13 +51,15 @@ export async function leaveBehind(
     timeoutMs,
     waiting: new Over(),
   } as const
-  const decider = await orders.join(request)
-  const voter = await stock.join(request)
-  for (const branch of [decider, voter]) {
+  const mark = { id, participants: ['orders', 'stock'] }
+  const voter = await stock.join({ ...request, firstClaim: () => undefined })
+  const firstClaim = claim === 'first' ? () => mark : () => undefined
+  const decider = await orders.join({ ...request, firstClaim })
+  for (const branch of [voter, decider]) {
     await run(branch, 'insert into t values (1)')
     branch.seal()
   }
-  const mark = { id, participants: ['orders', 'stock'] }
+  expect(decider.claimed).toEqual(claim === 'first' ? mark : undefined)
   yes(await decider.claim(mark))
   if (step !== 'claimed') yes(await voter.vote(mark, gid))
   if (step === 'decided') yes(await decider.commit())

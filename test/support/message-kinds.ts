@@ -4,9 +4,15 @@
 import type { FrontendMessage } from '../../harness/wire-frames.ts'
 
 const KINDS = {
-  claim: /INSERT INTO "assent"\.mark(?!.*PREPARE TRANSACTION)(?!.*ON CONFLICT)/s,
-  vote: /PREPARE TRANSACTION/,
-  decide: /(^|;)COMMIT$/,
+  /** BEGIN with the claim behind it, and the user's first statement. */
+  'first-claim': /^BEGIN.*INSERT INTO "assent"\.mark (?!.*ON CONFLICT)/s,
+  /** A claim that did not go along with BEGIN, or that becomes another one. */
+  claim: /^SET CONSTRAINTS.*(INSERT INTO|UPDATE) "assent"\.mark (?!.*PREPARE TRANSACTION)/s,
+  /** What must be true of a COMMIT whose claim went along with BEGIN, asked before the votes. */
+  secure: /^SET CONSTRAINTS.*SELECT FROM "assent"\.mark (?!.*;COMMIT$)/s,
+  vote: /^SET CONSTRAINTS.*PREPARE TRANSACTION/s,
+  /** Reading an epoch ends with a COMMIT too; it is no message of a transaction. */
+  decide: /^(SET CONSTRAINTS.*;)?COMMIT$/s,
   apply: /^COMMIT PREPARED/,
 } as const
 
@@ -14,7 +20,5 @@ export type MessageKind = keyof typeof KINDS
 
 export function kindOfMessage({ statements }: FrontendMessage): MessageKind | undefined {
   const text = statements.map(({ sql }) => sql).join(';')
-  // Reading an epoch ends with a COMMIT too; it is no message of a transaction.
-  if (/^BEGIN/.test(text)) return undefined
   return (Object.keys(KINDS) as MessageKind[]).find((kind) => KINDS[kind].test(text))
 }

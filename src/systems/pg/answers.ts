@@ -26,35 +26,20 @@ export interface Expected {
   readonly decides: number | 'none'
 }
 
-export const CLAIMED: Expected = {
-  tags: ['SET CONSTRAINTS', 'INSERT 0 1'],
-  status: 'T',
-  decides: 'none',
+/** A message that leaves the transaction open. */
+export function open(tags: readonly string[]): Expected {
+  return { tags, status: 'T', decides: 'none' }
 }
-export const PREPARED: Expected = {
-  tags: ['SET CONSTRAINTS', 'INSERT 0 1', 'PREPARE TRANSACTION'],
-  status: 'I',
-  decides: 2,
+/** PREPARE, behind its receipt and what has to come before that. */
+export function prepared(before: readonly string[]): Expected {
+  return { tags: [...before, 'PREPARE TRANSACTION'], status: 'I', decides: before.length }
 }
-/** COMMIT of a branch that wrote no claim: the only writer, or a reader. */
-export const COMMITTED_ALONE: Expected = {
-  tags: ['SET CONSTRAINTS', 'SET', 'COMMIT'],
-  status: 'I',
-  decides: 2,
+/** COMMIT, behind whatever has to be true first. */
+export function committed(before: readonly string[]): Expected {
+  return { tags: [...before, 'COMMIT'], status: 'I', decides: before.length }
 }
-export const COMMITTED: Expected = { tags: ['COMMIT'], status: 'I', decides: 0 }
 export const COMMIT_PREPARED: Expected = { tags: ['COMMIT PREPARED'], status: 'I', decides: 0 }
 export const ROLLBACK_PREPARED: Expected = { tags: ['ROLLBACK PREPARED'], status: 'I', decides: 0 }
-
-/** The same message with one more SELECT, whose row is looked at by the server alone. */
-export function withSelect(expected: Expected, at: number): Expected {
-  const { tags, status, decides } = expected
-  return {
-    tags: [...tags.slice(0, at), 'SELECT 1', ...tags.slice(at)],
-    status,
-    decides: decides === 'none' ? decides : decides + 1,
-  }
-}
 
 interface DefiniteAnswer {
   readonly answer: 'yes' | 'no'

@@ -1,5 +1,6 @@
 /**
- * BEGIN: by itself, or under one Sync with the user's first statement.
+ * BEGIN: by itself, or under one Sync with the user's first statement, and with the claim if this
+ * branch is to decide.
  *
  * Owns: the statements that begin a branch, and the query that carries them.
  * Promises: if BEGIN, or a setting behind it, fails, the server skips the user's statement: it never
@@ -12,11 +13,10 @@
  * behind a failed BEGIN the next one runs.)
  */
 import type { JoinRequest } from '../../ports/index.ts'
-import { sameTags } from './answers.ts'
 import type { ConnectionFacts } from './connection-facts.ts'
 import { isServerError } from './driver.ts'
 import type { Notice, PgClient, PgConnection, PgQuery, PgQueryClass } from './driver.ts'
-import { setNonce } from './mark.ts'
+import { setIdle } from './mark.ts'
 import { send } from './message.ts'
 import { effectsOf } from './statements.ts'
 import { Wire } from './wire.ts'
@@ -27,7 +27,8 @@ export const IDLE_MARGIN_MS = 5_000
 
 /** Whether a transaction was begun. */
 export type Begun =
-  | { readonly kind: 'begun' }
+  /** `ctid`: where the claim is, if one travelled with it and was written. */
+  | { readonly kind: 'begun'; readonly ctid: string | undefined }
   /** Not begun, or not as it must be: the connection is of no use. */
   | { readonly kind: 'failed'; readonly cause: unknown }
   /** The connection ended before an answer to BEGIN: whatever had begun is rolled back. */
@@ -46,16 +47,25 @@ export type Begun =
  * seconds, so that the same text comes again.
  */
 export function beginStatements(
-  { isolation, access, timeoutMs }: JoinRequest,
+  request: JoinRequest,
   connection: ConnectionFacts,
 ): readonly Statement[] {
-  const idleMs = Math.ceil(timeoutMs / 1_000) * 1_000 + IDLE_MARGIN_MS
+  const { isolation, access } = request
+  const idleMs = idleMsOf(request, connection)
   const key = `${isolation ?? ''} ${access} ${idleMs}`
   const before = beginnings.get(connection)
   if (before?.key === key) return before.statements
   const statements = makeStatements(isolation, access, idleMs, connection)
   beginnings.set(connection, { key, statements })
   return statements
+}
+
+/** How long the branch's session may be idle; and its nonce, see `setIdle`. */
+export function idleMsOf(
+  { timeoutMs }: Pick<JoinRequest, 'timeoutMs'>,
+  { nonce }: ConnectionFacts,
+): number {
+  return Math.ceil(timeoutMs / 1_000) * 1_000 + IDLE_MARGIN_MS + nonce
 }
 
 /** The last of each connection: mostly the next is the same. */
@@ -68,25 +78,19 @@ function makeStatements(
   isolation: JoinRequest['isolation'],
   access: JoinRequest['access'],
   idleMs: number,
-  { timeouts, route, nonce }: ConnectionFacts,
+  { timeouts, route }: ConnectionFacts,
 ): readonly Statement[] {
   const begin = [
     'BEGIN',
     ...(isolation === undefined ? [] : [`ISOLATION LEVEL ${isolation.toUpperCase()}`]),
     ...(access === 'read' ? ['READ ONLY'] : []),
   ].join(' ')
-  const settings: readonly (readonly [string, number])[] = [
-    ['idle_in_transaction_session_timeout', idleMs],
-    // A session of our own has them already (see connection-facts).
-    ...(route === 'pooler' ? livenessSettings(timeouts) : []),
-  ]
+  // A session of our own has them already (see connection-facts).
+  const settings = route === 'pooler' ? livenessSettings(timeouts) : []
   return [
     { text: begin, again: true },
-    ...settings.map(([name, value]): Statement => ({
-      text: `SET LOCAL ${name} = ${value}`,
-      again: true,
-    })),
-    setNonce(nonce),
+    setIdle(idleMs),
+    ...settings.map(([name, value]) => ({ text: `SET LOCAL ${name} = ${value}` })),
   ]
 }
 
@@ -116,8 +120,9 @@ export async function beginAlone(
   if (reply.kind === 'lost') return { kind: 'lost', cause: reply.cause }
   if (reply.error !== undefined) return { kind: 'failed', cause: reply.error }
   const isFresh = reply.warnings.every((warning) => warning.during !== 0)
-  const isBegun = reply.status === 'T' && sameTags(reply.tags, tagsOf(statements))
-  return isFresh && isBegun ? { kind: 'begun' } : { kind: 'failed', cause: notBegun(reply.tags) }
+  const isBegun = reply.status === 'T' && areBegun(reply.tags, statements.length)
+  if (isFresh && isBegun) return { kind: 'begun', ctid: undefined }
+  return { kind: 'failed', cause: notBegun(reply.tags) }
 }
 
 /** What running the first statement gives, and what became of BEGIN. */
@@ -148,11 +153,30 @@ function timeoutOf(config: unknown): number | undefined {
   return typeof timeoutMs === 'number' ? timeoutMs : undefined
 }
 
-/** Sends the statements and the user's own (`config` and `values` of `client.query`) as one message. */
+/**
+ * Whether a claim may precede this statement: one that takes a snapshot by itself. (LOCK TABLE and SET
+ * TRANSACTION must come before any snapshot.)
+ */
+export function canFollowClaim(args: readonly unknown[]): boolean {
+  const [config] = args
+  const text = typeof config === 'string' ? config : (config as { text: string }).text
+  return /^(?:select|insert|update|delete|merge|with|values)\b/i.test(
+    effectsOf(text)[0]?.statement ?? '',
+  )
+}
+
+/** What precedes the user's first statement. */
+export interface Ahead {
+  /** Always the same list while nothing changes: its bytes are kept. */
+  readonly statements: readonly Statement[]
+  readonly claim: Statement | undefined
+}
+
+/** Sends what is ahead and the user's own (`config` and `values` of `client.query`) as one message. */
 export function beginWith(
   client: PgClient,
   Query: PgQueryClass,
-  statements: readonly Statement[],
+  ahead: Ahead,
   [config, values]: readonly unknown[],
 ): BegunWith {
   const result = Promise.withResolvers<unknown>()
@@ -164,7 +188,7 @@ export function beginWith(
     } else result.resolve(answer)
   }
   const query = new (travellingClass(Query))(config, values, done)
-  const journey = new Journey(statements)
+  const journey = new Journey(ahead)
   query.journey = journey
   // Where the driver reads it.
   query.query_timeout = timeoutOf(config)
@@ -175,7 +199,9 @@ export function beginWith(
 /** What is known of BEGIN while it travels with a query of the user's. */
 class Journey implements WireListener {
   readonly begun: Promise<Begun>
-  readonly #statements: readonly Statement[]
+  readonly #ahead: Ahead
+  /** How many statements precede the user's. */
+  readonly #count: number
   readonly #resolve: (begun: Begun) => void
   readonly #tags: string[] = []
   #connection: PgConnection | undefined
@@ -183,9 +209,11 @@ class Journey implements WireListener {
   #parsing: Parsing | undefined
   #warning: string | undefined
   #failure: unknown
+  #ctid: string | undefined
 
-  constructor(statements: readonly Statement[]) {
-    this.#statements = statements
+  constructor(ahead: Ahead) {
+    this.#ahead = ahead
+    this.#count = ahead.statements.length + (ahead.claim === undefined ? 0 : 1)
     const { promise, resolve } = Promise.withResolvers<Begun>()
     this.begun = promise
     this.#resolve = resolve
@@ -196,16 +224,21 @@ class Journey implements WireListener {
     this.#connection = connection
     const wire = Wire.of(connection)
     this.#stopListening = wire.listen(this)
-    this.#parsing = wire.writeAhead(this.#statements)
+    this.#parsing = wire.writeAhead(this.#ahead.statements, this.#ahead.claim)
   }
 
   /** Whether each of our statements was answered: then what follows is the user's. */
   isBegun(): boolean {
-    return this.#tags.length === this.#statements.length
+    return this.#tags.length === this.#count
   }
 
   onOwnTag(tag: string): void {
     this.#tags.push(tag)
+  }
+
+  /** Only the claim has one. */
+  onOwnRow(fields: readonly unknown[]): void {
+    this.#ctid = String(fields[0])
   }
 
   /** Of these, no answer will come to say so. */
@@ -224,21 +257,29 @@ class Journey implements WireListener {
   }
 
   onReady(): void {
-    const isRight = this.#warning === undefined && sameTags(this.#tags, tagsOf(this.#statements))
-    if (isRight) this.#settle({ kind: 'begun' })
-    else
-      this.#settle({
-        kind: 'failed',
-        cause: this.#failure ?? notBegun(this.#tags, this.#warning),
-      })
+    if (this.#warning === undefined && this.#isRight()) this.#settle(this.#asBegun())
+    else {
+      const cause = this.#failure ?? notBegun(this.#tags, this.#warning)
+      this.#settle({ kind: 'failed', cause })
+    }
   }
 
   onEnd(): void {
-    if (this.isBegun()) this.#settle({ kind: 'begun' })
+    if (this.isBegun()) this.#settle(this.#asBegun())
     else {
       const cause = this.#failure ?? new Error('the connection was closed')
       this.#settle({ kind: 'lost', cause })
     }
+  }
+
+  #isRight(): boolean {
+    const { statements, claim } = this.#ahead
+    return this.isBegun() && areBegun(this.#tags, statements.length, claim)
+  }
+
+  /** A claim whose epoch was not found has no row. */
+  #asBegun(): Begun {
+    return { kind: 'begun', ctid: this.#ctid }
   }
 
   #settle(begun: Begun): void {
@@ -290,6 +331,11 @@ function makeTravellingClass(Query: PgQueryClass): TravellingClass {
       this.name = undefined
     }
 
+    override handleDataRow(message: { fields: (string | null)[] }): void {
+      if (this.journey?.isBegun() === false) this.journey.onOwnRow(message.fields)
+      else super.handleDataRow(message)
+    }
+
     override handleCommandComplete(message: { text: string }, connection: PgConnection): void {
       if (this.journey?.isBegun() !== false) {
         super.handleCommandComplete(message, connection)
@@ -312,8 +358,15 @@ function makeTravellingClass(Query: PgQueryClass): TravellingClass {
   }
 }
 
-function tagsOf(statements: readonly Statement[]): readonly string[] {
-  return ['BEGIN', ...statements.slice(1).map(() => 'SET')]
+/** Whether these are the answers to BEGIN, its settings, and a claim if there is one. */
+function areBegun(tags: readonly string[], statements: number, claim?: Statement): boolean {
+  return (
+    tags.length === statements + (claim === undefined ? 0 : 1) &&
+    tags.every((tag, at) => {
+      if (at === 0) return tag === 'BEGIN'
+      return at < statements ? tag === 'SET' : tag.startsWith('INSERT ')
+    })
+  )
 }
 
 function notBegun(tags: readonly string[], warning?: string): Error {

@@ -1,21 +1,24 @@
 /**
  * The connection of one branch while the user's function runs.
  *
- * Owns: BEGIN, which travels with the first statement where it can, and the order of statements
- * around it.
+ * Owns: BEGIN, which travels with the first statement where it can, the claim that may travel with
+ * both, and the order of statements around them.
  * Promises: no statement is sent before BEGIN was answered, but for the one that travels behind it
  * under the same Sync. A pooled connection that turns out to be dead at BEGIN is replaced, and the
  * statement is sent again on another one: whatever the first had begun is rolled back.
  * Never: sends anything of the commit path.
  */
 import type { AssentError } from '../../protocol/index.ts'
-import type { BranchFault, JoinRequest, World } from '../../ports/index.ts'
-import { beginAlone, beginStatements, beginWith, canTravel } from './begin.ts'
+import type { BranchFault, JoinRequest, Mark, World } from '../../ports/index.ts'
+import { beginAlone, beginStatements, beginWith, canFollowClaim, canTravel } from './begin.ts'
 import type { Begun } from './begin.ts'
 import { connectError } from './connect-errors.ts'
 import type { ConnectionFacts } from './connection-facts.ts'
 import type { PgPoolClient, PgQueryClass } from './driver.ts'
 import type { GuardedConnection } from './guarded-connection.ts'
+import { claimFirst } from './mark.ts'
+import type { FirstClaim } from './mark.ts'
+import type { SchemaNames } from './schema.ts'
 import type { Statement } from './wire.ts'
 
 /** A pooled connection that is lent to a branch. */
@@ -29,12 +32,17 @@ export interface Lent {
 
 export interface SessionFacts {
   readonly name: string
+  readonly names: SchemaNames
   readonly request: JoinRequest
   readonly world: World
   /** The pool's own; undefined when its clients hide it. */
   readonly Query: PgQueryClass | undefined
   /** Takes a connection. @throws AssentError */
   readonly lend: () => Promise<Lent>
+  /** Whether a claim may go along with a first statement. */
+  readonly mayClaimFirst: () => boolean
+  /** BEGIN failed with a claim behind it, or the claim found no epoch. */
+  readonly onClaimFailed: (how: 'failed' | 'no epoch') => void
 }
 
 type Opening =
@@ -56,6 +64,7 @@ export class BranchSession {
   #waiting = 0
   /** `between`: one was given up, and another is awaited. */
   #holding: 'held' | 'between' | 'ended' = 'held'
+  #claimed: FirstClaim | undefined
   #onLend: ((lent: Lent) => void) | undefined
 
   constructor(facts: SessionFacts, lent: Lent) {
@@ -65,6 +74,11 @@ export class BranchSession {
 
   get lent(): Lent {
     return this.#lent
+  }
+
+  /** The claim that was acknowledged together with the first statement. */
+  get claimed(): FirstClaim | undefined {
+    return this.#claimed
   }
 
   /** Whether there can be anything to roll back. */
@@ -95,6 +109,11 @@ export class BranchSession {
       case 'failed':
         throw this.#opening.error
     }
+  }
+
+  /** Whether BEGIN was answered. */
+  get isOpen(): boolean {
+    return this.#opening.kind === 'open'
   }
 
   /** Makes sure that BEGIN was answered. Resolves with why it could not be. */
@@ -159,13 +178,18 @@ export class BranchSession {
       for (let attempt = 1; ; attempt += 1) {
         const { guard, client } = this.#lent
         const statements = this.#statements()
+        // Only once: if a claim is why BEGIN failed, the next goes without.
+        const mark = attempt === 1 ? this.#firstClaim(args) : undefined
+        const claim = mark === undefined ? undefined : claimFirst(this.#facts.names, mark)
+        const ownTags = statements.length + (claim === undefined ? 0 : 1)
         const sentAt = this.#facts.world.now()
-        const { result, begun } = guard.begin(statements.length, args[0], () =>
-          beginWith(client, Query, statements, args),
+        const { result, begun } = guard.begin(ownTags, args[0], () =>
+          beginWith(client, Query, { statements, claim }, args),
         )
         // The statement's own failure is the user's, once it is known that the transaction began.
         result.catch(() => undefined)
         const answer = await begun
+        if (mark !== undefined) this.#learnClaim(mark, answer)
         if (await this.#isToBeTriedAgain(answer, attempt, sentAt)) continue
         const isOwn = ['begun', 'unwritten', 'unanswered'].includes(answer.kind)
         if (isOwn) first.resolve(result)
@@ -175,6 +199,24 @@ export class BranchSession {
       first.reject(error)
     })
     return first.promise
+  }
+
+  /**
+   * The mark to claim along with the first statement. On a session of our own as it was when it
+   * connected: its role may write our tables.
+   */
+  #firstClaim(args: readonly unknown[]): Mark | undefined {
+    const { request, mayClaimFirst } = this.#facts
+    const isPlain = this.#lent.connection.session === 'plain'
+    if (!isPlain || !canFollowClaim(args) || !mayClaimFirst()) return undefined
+    return request.firstClaim()
+  }
+
+  #learnClaim(mark: Mark, answer: Begun): void {
+    if (answer.kind === 'failed') this.#facts.onClaimFailed('failed')
+    if (answer.kind !== 'begun') return
+    if (answer.ctid === undefined) this.#facts.onClaimFailed('no epoch')
+    else this.#claimed = { mark, ctid: answer.ctid }
   }
 
   async #beginAlone(): Promise<Begun> {

@@ -10,22 +10,26 @@ import { formatGid } from '../../protocol/index.ts'
 import type { Answer, EndAnswer, Gid } from '../../protocol/index.ts'
 import { AssentError } from '../../protocol/index.ts'
 import type { Branch, BranchFault, Mark, World } from '../../ports/index.ts'
-import {
-  CLAIMED,
-  COMMITTED,
-  COMMITTED_ALONE,
-  PREPARED,
-  readAnswer,
-  readEnd,
-  withSelect,
-} from './answers.ts'
+import { committed, open, prepared, readAnswer, readEnd } from './answers.ts'
 import type { Expected } from './answers.ts'
-import { IDLE_MARGIN_MS } from './begin.ts'
+import { IDLE_MARGIN_MS, idleMsOf } from './begin.ts'
 import type { BranchSession } from './branch-session.ts'
 import type { PgClient } from './driver.ts'
 import type { GuardedConnection } from './guarded-connection.ts'
-import { COMMIT, claimStatements, commitStatements, endStatement, voteStatements } from './mark.ts'
-import type { MarkFacts } from './mark.ts'
+import {
+  ALONE_TAGS,
+  COMMIT_ONLY,
+  claimStatements,
+  commitAlone,
+  commitClaimed,
+  endStatement,
+  markTag,
+  securedClaim,
+  securedTags,
+  tagsBefore,
+  voteStatements,
+} from './mark.ts'
+import type { EndFacts, FirstClaim, MarkFacts } from './mark.ts'
 import { send } from './message.ts'
 import type { Reply } from './message.ts'
 import type { SchemaNames } from './schema.ts'
@@ -43,11 +47,18 @@ export interface PgBranchFacts {
   readonly onRoleHidden: () => void
   /** Ends a prepared branch from another connection. */
   readonly endElsewhere: (gid: Gid, decision: 'commit' | 'abort') => Promise<EndAnswer>
+  /** Whether COMMIT may have constraints or triggers to run that were deferred. */
+  readonly hasDeferred: () => boolean
+  /** Removes a claim that became durable by itself. Never rejects. */
+  readonly withdraw: (txid: string) => Promise<void>
   /** The claim named an epoch that the register does not list for this server. */
   readonly onStaleEpoch: () => void
   /** A mark could not be written, because its table is not what was checked. */
   readonly onTablesGone: () => void
 }
+
+/** So long a decider is taken to be there, and the others are asked to prepare. */
+const HEARD_WITHIN_MS = 250
 
 /** Where the branch's transaction is, as far as this connection knows. */
 type Stage = 'open' | 'prepared' | 'over' | 'unclear'
@@ -58,7 +69,8 @@ export class PgBranch implements Branch {
   readonly #facts: PgBranchFacts
   readonly #session: BranchSession
   #stage: Stage = 'open'
-  #claim: 'none' | 'written' = 'none'
+  /** `secured`: all that must be true of the COMMIT was made so. */
+  #claim: 'none' | 'unsecured' | 'secured' = 'none'
   #stopPassing = (): void => undefined
 
   constructor(facts: PgBranchFacts) {
@@ -66,6 +78,10 @@ export class PgBranch implements Branch {
     this.canPrepare = facts.session.lent.connection.canPrepare
     this.#facts = facts
     this.#session = facts.session
+  }
+
+  get claimed(): Mark | undefined {
+    return this.#session.claimed?.mark
   }
 
   /** For the handle only, like `query`. */
@@ -118,42 +134,68 @@ export class PgBranch implements Branch {
   }
 
   async claim(mark: Mark): Promise<Answer> {
-    const refusal = await this.#refusalToBegin()
+    const refusal = this.#session.isOpen ? undefined : await this.#refusalToBegin()
     if (refusal !== undefined) return refusal
+    const first = this.#session.claimed
+    if (first !== undefined && isSame(first.mark, mark)) return this.#secure(first)
     const facts = this.#markFacts(mark)
     const reply = await send(this.client, claimStatements(facts, this.#shorterIdleMs()))
-    const answer = readAnswer(reply, expectedOf(CLAIMED, facts))
+    const answer = readAnswer(reply, open([...tagsBefore(facts), markTag(facts)]))
     this.#stage = stageAfter(reply, answer, 'open')
-    if (answer.answer === 'yes') this.#claim = 'written'
+    if (answer.answer === 'yes') this.#claim = 'secured'
     const foundNoEpoch = reply.kind === 'answered' && reply.tags.at(-1) === 'INSERT 0 0'
     if (answer.answer !== 'no' || !foundNoEpoch) return this.#explained(answer, reply, facts)
     this.#facts.onStaleEpoch()
     return { answer: 'no', cause: staleEpoch(this.name, mark.id.epoch) }
   }
 
+  /**
+   * A claim that went along with the first statement needs no other message, as a rule: what must be
+   * true of the COMMIT can be seen to in its own. It is asked beforehand where others would prepare
+   * in vain, or where COMMIT itself would have to wait for long, so that nobody could tell its outcome.
+   */
+  async #secure(first: FirstClaim): Promise<Answer> {
+    this.#claim = 'unsecured'
+    const idleMs = this.#shorterIdleMs()
+    const { guard } = this.#session.lent
+    const isFresh = this.#facts.world.now() - guard.heardAt <= HEARD_WITHIN_MS
+    const isSafe = isFresh && idleMs === undefined && guard.rollbacks === 'none'
+    if (isSafe && !this.#facts.hasDeferred()) return { answer: 'yes' }
+    const facts = this.#endFacts()
+    const reply = await send(this.client, securedClaim(facts, first, idleMs))
+    const answer = readAnswer(reply, open(securedTags(facts)))
+    this.#stage = stageAfter(reply, answer, 'open')
+    if (answer.answer === 'yes') this.#claim = 'secured'
+    return this.#explained(answer, reply, facts)
+  }
+
   async vote(mark: Mark, gid: Gid): Promise<Answer> {
-    const refusal = await this.#refusalToBegin()
+    const refusal = this.#session.isOpen ? undefined : await this.#refusalToBegin()
     if (refusal !== undefined) return refusal
     const facts = this.#markFacts(mark)
     const reply = await send(this.client, voteStatements(facts, formatGid(gid)))
-    const answer = readAnswer(reply, expectedOf(PREPARED, facts))
+    const answer = readAnswer(reply, prepared([...tagsBefore(facts), markTag(facts)]))
     this.#stage = stageAfter(reply, answer, 'prepared')
     return this.#explained(answer, reply, facts)
   }
 
   async commit(): Promise<Answer> {
-    const refusal = await this.#refusalToBegin()
+    const refusal = this.#session.isOpen ? undefined : await this.#refusalToBegin()
     if (refusal !== undefined) {
       this.#release()
       return refusal
     }
-    const { statements, expected } = this.#commitMessage()
+    const facts = this.#endFacts()
+    const { statements, expected } = this.#commitMessage(facts)
     const reply = await send(this.client, statements)
     const answer = readAnswer(reply, expected)
     this.#stage = stageAfter(reply, answer, 'over')
     if (this.#stage === 'open') await this.#rollBack()
     this.#release()
-    return answer
+    if (this.#claim === 'secured') return answer
+    // Without a mark, nobody resets the role first.
+    const asSent = this.#claim === 'none' ? { ...facts, role: 'as it is' as const } : facts
+    return this.#explained(answer, reply, asSent)
   }
 
   async end(decision: 'commit' | 'abort', gid: Gid | undefined): Promise<EndAnswer> {
@@ -161,6 +203,10 @@ export class PgBranch implements Branch {
     const isMaybePrepared = this.#stage === 'prepared' || this.#stage === 'unclear'
     if (isMaybePrepared && gid !== undefined) return this.#endPrepared(decision, gid)
     if (this.#stage === 'open') await this.#rollBack()
+    // The user's own COMMIT made it durable, and nobody was asked for a vote.
+    if (this.claimed !== undefined && this.fault()?.outcome === 'unknown') {
+      await this.#facts.withdraw(this.claimed.id.txid)
+    }
     this.#release()
     // Safe: COMMIT was never sent on this connection, so the server rolls back whatever is open.
     return { answer: 'done' }
@@ -174,27 +220,44 @@ export class PgBranch implements Branch {
     this.#session.cut()
   }
 
-  #markFacts(mark: Mark): MarkFacts {
+  #endFacts(): EndFacts {
     const isReset = this.#guard.role === 'changed' || this.#facts.isRoleHidden()
-    const role = isReset ? 'reset first' : 'as it is'
-    return { names: this.#facts.names, mark, nonce: this.#nonce, role }
-  }
-
-  #commitMessage(): { readonly statements: readonly Statement[]; readonly expected: Expected } {
-    // A claim has done before what a COMMIT by itself must do first.
-    if (this.#claim === 'written') return { statements: [COMMIT], expected: COMMITTED }
-    if (this.#guard.rollbacks === 'none') {
-      return { statements: commitStatements('needless'), expected: COMMITTED_ALONE }
+    return {
+      names: this.#facts.names,
+      idleMs: this.#idleMs,
+      role: isReset ? 'reset first' : 'as it is',
     }
-    const statements = commitStatements({ nonce: this.#nonce })
-    return { statements, expected: withSelect(COMMITTED_ALONE, 2) }
   }
 
-  /** Our own INSERT failed because of the database, and not of the transaction. */
-  #explained(answer: Answer, reply: Reply, facts: MarkFacts): Answer {
-    const code = errorOfInsert(reply, facts)
+  #markFacts(mark: Mark): MarkFacts {
+    return { ...this.#endFacts(), mark, before: this.#session.claimed }
+  }
+
+  #commitMessage(facts: EndFacts): {
+    readonly statements: readonly Statement[]
+    readonly expected: Expected
+  } {
+    if (this.#claim === 'secured') return { statements: COMMIT_ONLY, expected: committed([]) }
+    const { claimed } = this.#session
+    if (this.#claim === 'none' || claimed === undefined) {
+      return { statements: commitAlone(facts.idleMs), expected: committed(ALONE_TAGS) }
+    }
+    const statements = commitClaimed(facts, claimed)
+    return { statements, expected: committed(securedTags(facts)) }
+  }
+
+  /** What BEGIN was followed by. */
+  get #idleMs(): number {
+    return idleMsOf(this.#facts, this.#session.lent.connection)
+  }
+
+  /** Our own statement failed because of the database, and not of the transaction. */
+  #explained(answer: Answer, reply: Reply, facts: EndFacts): Answer {
+    const code = errorOfOurs(reply, facts)
     if (code === undefined) return answer
     if (['42P01', '3F000', '42703'].includes(code)) return this.#tablesGone()
+    // 22012 is what stops a message of ours: see `securedClaim`.
+    if (code === '22012') return this.#notTheSame(answer)
     // 42501: a function took on a role of which no statement told.
     return code === '42501' && facts.role === 'as it is' ? this.#roleHidden() : answer
   }
@@ -210,6 +273,21 @@ export class PgBranch implements Branch {
         message:
           `The role that acts in ${this.name} may not write Assent's tables. If a function of the ` +
           `database took it on, running again helps: from now on the role is reset before each mark`,
+      }),
+    }
+  }
+
+  #notTheSame(answer: Answer): Answer {
+    if (answer.answer === 'yes') return answer
+    return {
+      answer: answer.answer,
+      cause: new AssentError({
+        code: 'ASSENT_TRANSACTION_CONTROL',
+        outcome: 'aborted',
+        message:
+          `The transaction in ${this.name} is not the one that Assent began, or its claim is gone: a ` +
+          `statement or a function ended it, changed idle_in_transaction_session_timeout, or deleted ` +
+          `from Assent's tables`,
       }),
     }
   }
@@ -231,10 +309,6 @@ export class PgBranch implements Branch {
 
   get #guard(): GuardedConnection {
     return this.#session.lent.guard
-  }
-
-  get #nonce(): string {
-    return this.#session.lent.connection.nonce
   }
 
   /** A branch that was joined and never used has still to begin. */
@@ -295,15 +369,21 @@ function stageAfter(reply: Reply, answer: Answer, onYes: Stage): Stage {
   return reply.status === 'I' ? 'over' : 'open'
 }
 
-/** The error of our own INSERT, if that is what stopped the message. */
-function errorOfInsert(reply: Reply, { role }: MarkFacts): string | undefined {
-  const at = role === 'as it is' ? 1 : 2
-  if (reply.kind === 'lost' || reply.tags.length !== at) return undefined
+/** The error of the statement that uses our tables, if that is what stopped the message. */
+function errorOfOurs(reply: Reply, facts: EndFacts): string | undefined {
+  if (reply.kind === 'lost' || reply.tags.length !== tagsBefore(facts).length) return undefined
   return reply.error?.code
 }
 
-function expectedOf(expected: Expected, { role }: MarkFacts): Expected {
-  return role === 'as it is' ? expected : withSelect(expected, 1)
+function isSame(one: Mark, other: Mark): boolean {
+  const { id, participants } = one
+  return (
+    id.register === other.id.register &&
+    id.epoch === other.id.epoch &&
+    id.txid === other.id.txid &&
+    participants.length === other.participants.length &&
+    participants.every((name, at) => name === other.participants[at])
+  )
 }
 
 function staleEpoch(name: string, epoch: string): AssentError {

@@ -29,8 +29,8 @@ export interface ConnectionFacts {
    * nothing may be set or parsed for longer than a transaction.
    */
   readonly route: 'direct' | 'pooler'
-  /** Proves that a transaction is the one that our BEGIN began (see mark). */
-  readonly nonce: string
+  /** From 1 to 999. Proves that a transaction is the one that our BEGIN began (see `setIdle`). */
+  readonly nonce: number
 }
 
 const FACTS = `SELECT pg_catalog.current_setting('server_version_num')::int,
@@ -43,8 +43,16 @@ const FACTS = `SELECT pg_catalog.current_setting('server_version_num')::int,
   pg_catalog.pg_backend_pid()::text`
 
 const OLDEST = 140_000
-const NONCE_BYTES = 9
+const NONCES = 999
 const known = new WeakMap<PgClient, ConnectionFacts>()
+
+/**
+ * What is known already, and lasts as long as the connection. (A replica may have been promoted since.)
+ */
+export function knownFacts(client: PgClient): ConnectionFacts | undefined {
+  const facts = known.get(client)
+  return facts?.role === 'primary' ? facts : undefined
+}
 
 /**
  * @throws AssentError `ASSENT_UNSUPPORTED`, or whatever the connection failed with
@@ -55,8 +63,6 @@ export async function connectionFacts(
   world: World,
 ): Promise<ConnectionFacts> {
   const before = known.get(client)
-  // A replica may have been promoted since; everything else lasts as long as the connection.
-  if (before?.role === 'primary') return before
   requireProtocol(name, client)
   const reply = await send(client, [{ text: FACTS }])
   if (reply.kind === 'lost') throw reply.cause
@@ -77,7 +83,7 @@ export async function connectionFacts(
     timeouts: /linux/i.test(text ?? '') ? 'all' : 'portable',
     session: plain === 'true' && route === 'direct' ? 'plain' : 'special',
     route,
-    nonce: before?.nonce ?? Buffer.from(world.randomBytes(NONCE_BYTES)).toString('base64url'),
+    nonce: before?.nonce ?? 1 + Math.floor(world.random() * NONCES),
   }
   if (facts.route === 'direct' && before === undefined) await setForLife(client, facts)
   known.set(client, facts)

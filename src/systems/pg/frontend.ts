@@ -63,14 +63,30 @@ export class FrontendMessage {
     this.#end()
   }
 
+  /** What was encoded before. */
+  again(bytes: Buffer): void {
+    this.#reserve(bytes.length)
+    this.#at += bytes.copy(this.#bytes, this.#at)
+  }
+
   /** Drops what was left by an encoding that failed. */
   reset(): void {
     this.#at = 0
   }
 
+  /** How much was written since the last time. */
+  get length(): number {
+    return this.#at
+  }
+
+  /** What was written since the last time, or since `from`; and goes on. */
+  copy(from = 0): Buffer {
+    return Buffer.from(this.#bytes.subarray(from, this.#at))
+  }
+
   /** What was written since the last time. */
   take(): Buffer {
-    const taken = Buffer.from(this.#bytes.subarray(0, this.#at))
+    const taken = this.copy()
     this.#at = 0
     return taken
   }

@@ -9,11 +9,12 @@
  * Never: changes a statement, a result or an error of the user's.
  */
 import { AssentError } from '../../protocol/index.ts'
-import type { BranchFault } from '../../ports/index.ts'
-import type { PgPoolClient, Submittable } from './driver.ts'
+import type { BranchFault, World } from '../../ports/index.ts'
+import type { PgPoolClient, ServerError, Submittable } from './driver.ts'
 import { send } from './message.ts'
 import { effectsOf } from './statements.ts'
 import { Wire } from './wire.ts'
+import type { WireListener } from './wire.ts'
 
 /** Tags that end or begin a transaction. ROLLBACK is also what ROLLBACK TO answers with. */
 const CONTROL_TAGS = new Set([
@@ -36,10 +37,11 @@ type Course =
   | { readonly kind: 'left'; readonly tag: string; readonly escaped: 'nothing' | 'work' }
   | { readonly kind: 'lost' }
 
-export class GuardedConnection {
+export class GuardedConnection implements WireListener {
   readonly #name: string
   readonly #client: PgPoolClient
   readonly #access: 'read' | 'write'
+  readonly #world: World
   #course: Course = { kind: 'inside' }
   #usable: 'open' | 'sealed' = 'open'
   #session: 'untouched' | 'touched' = 'untouched'
@@ -51,6 +53,7 @@ export class GuardedConnection {
   /** Messages that were begun, and answers that ended (ReadyForQuery). */
   #submitted = 0
   #answered = 0
+  #heardAt = -Infinity
   #lastError: unknown
   #stopListening: () => void
 
@@ -59,11 +62,12 @@ export class GuardedConnection {
   /** Until our BEGIN was answered, what is heard may be an answer to somebody else. */
   #turn: 'before ours' | 'ours' = 'before ours'
 
-  constructor(name: string, client: PgPoolClient, access: 'read' | 'write') {
+  constructor(name: string, client: PgPoolClient, access: 'read' | 'write', world: World) {
     this.#name = name
     this.#client = client
     this.#access = access
-    this.#stopListening = this.#listen()
+    this.#world = world
+    this.#stopListening = Wire.of(client.connection).listen(this)
   }
 
   /** Whether a statement may have changed settings beyond this transaction. */
@@ -79,6 +83,11 @@ export class GuardedConnection {
   /** Whether a ROLLBACK was answered: of a savepoint, as far as anybody can tell. */
   get rollbacks(): 'none' | 'some' {
     return this.#rollbacks
+  }
+
+  /** When the server was last heard to be ready, on `World.now()`. */
+  get heardAt(): number {
+    return this.#heardAt
   }
 
   /** `client.query`, in all its forms. The statement was checked before. */
@@ -181,6 +190,7 @@ export class GuardedConnection {
       if (effect === 'control' || (effect === 'mode' && this.#access === 'read')) {
         throw this.#refusal(statement)
       }
+      if (effect === 'idle') throw this.#idleRefusal()
     }
   }
 
@@ -205,25 +215,19 @@ export class GuardedConnection {
     })
   }
 
-  #listen(): () => void {
-    return Wire.of(this.#client.connection).listen({
-      onTag: (tag) => {
-        this.#onTag(tag)
-      },
-      onReady: (status) => {
-        this.#onReady(status)
-      },
-      onError: (error) => {
-        // 25P02 only repeats that an earlier statement failed; that one is the cause to tell.
-        if (error.code !== '25P02') this.#lastError = error
-      },
-      onEnd: () => {
-        this.#course = this.#course.kind === 'left' ? this.#course : { kind: 'lost' }
-      },
+  #idleRefusal(): AssentError {
+    return new AssentError({
+      code: 'ASSENT_TRANSACTION_CONTROL',
+      outcome: 'aborted',
+      message:
+        `${this.#name}: idle_in_transaction_session_timeout is Assent's own inside a transaction, so ` +
+        `the statement was not sent. Give transaction() another timeoutMs instead.`,
     })
   }
 
-  #onTag(tag: string): void {
+  // --- what is heard --------------------------------------------------------------------------
+
+  onTag(tag: string): void {
     // Somebody gave the connection back before all of his was answered.
     if (this.#turn === 'before ours' && !(this.#ownTags > 0 && tag === 'BEGIN')) return
     this.#turn = 'ours'
@@ -239,15 +243,25 @@ export class GuardedConnection {
     if (CONTROL_TAGS.has(tag)) this.#leave(tag)
   }
 
-  #onReady(status: string): void {
+  onReady(status: string): void {
     if (this.#turn === 'before ours') return
     this.#answered += 1
+    this.#heardAt = this.#world.now()
     if (status === 'I') this.#leave('the transaction is over')
     if (this.#course.kind === 'inside' && status === 'E') {
       this.#course = { kind: 'failed', error: this.#lastError }
     } else if (this.#course.kind === 'failed' && status === 'T') {
       this.#course = { kind: 'inside' }
     }
+  }
+
+  onError(error: ServerError): void {
+    // 25P02 only repeats that an earlier statement failed; that one is the cause to tell.
+    if (error.code !== '25P02') this.#lastError = error
+  }
+
+  onEnd(): void {
+    this.#course = this.#course.kind === 'left' ? this.#course : { kind: 'lost' }
   }
 
   #leave(tag: string): void {

@@ -1,10 +1,11 @@
 /**
  * The mark: the row that a transaction writes in each writing branch.
  *
- * Owns: the SQL of the claim, of the receipt, and of *Ask*.
- * Promises: a mark is written in the transaction that `BEGIN` of this branch began, or not at all:
- * the branch's nonce is a setting local to that transaction, and a mark without it violates NOT
- * NULL. (A WHERE clause would not do for a receipt: `INSERT 0 0` is no error, and the PREPARE
+ * Owns: the SQL of the claim, of the receipt, of the COMMIT that they lead to, and of *Ask*.
+ * Promises: a mark is written, and a branch committed, in the transaction that `BEGIN` of this branch
+ * began, or not at all. A claim that travels behind BEGIN under the same Sync can't be anywhere else;
+ * every other message proves it by the idle time-out that BEGIN was followed by. Without the proof a
+ * mark violates NOT NULL. (A WHERE clause would not do: `INSERT 0 0` is no error, and the PREPARE
  * behind it would run.)
  * Never: relies on the user's role, search path or settings.
  */
@@ -17,15 +18,63 @@ import type { SchemaNames } from './schema.ts'
 export const TIMELINE = `pg_catalog.substr(
     pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8)`
 
+const IDLE = 'idle_in_transaction_session_timeout'
+
 /**
- * Sets the nonce. It survives savepoints, and ends with the transaction that it was set in: so one
- * for each connection will do.
+ * Frees what a vanished client holds. And it proves the transaction: it survives savepoints, and ends
+ * with the transaction that it was set in. No other has these milliseconds, since they end in the
+ * connection's nonce (1 to 999; see connection-facts).
  */
-export function setNonce(nonce: string): Statement {
-  return { text: `SET LOCAL assent.branch = '${nonce}'`, again: true }
+export function setIdle(ms: number): Statement {
+  return { text: `SET LOCAL ${IDLE} = ${ms}`, again: true }
 }
 
-export const COMMIT: Statement = { text: 'COMMIT', again: true }
+/** As PostgreSQL shows a time that is not in whole seconds. */
+function shown(idleMs: number): string {
+  return `${idleMs}ms`
+}
+
+// --- what must be true where a branch's work ends ---------------------------------------------
+
+/** The transaction is the one that `setIdle` was answered in. */
+function proven(at: number): string {
+  return `pg_catalog.current_setting('${IDLE}') OPERATOR(pg_catalog.=) $${at}::pg_catalog.text`
+}
+
+/**
+ * A cut-off wait for replication is only a warning: nobody may have switched them off. Those levels are
+ * replaced; what shows more is left.
+ */
+const WARNED = `(pg_catalog.current_setting('client_min_messages')
+          OPERATOR(pg_catalog.<>) ALL (ARRAY['error', 'fatal', 'panic'])
+        OR pg_catalog.set_config('client_min_messages', 'warning', true) IS NOT NULL)`
+
+/** A commit waits at least for the local disk; what waits for more is left. */
+const DURABLE = `(pg_catalog.current_setting('synchronous_commit')
+          OPERATOR(pg_catalog.=) ANY (ARRAY['on', 'remote_apply'])
+        OR pg_catalog.set_config('synchronous_commit', 'on', true) IS NOT NULL)`
+
+/** The role is the one that logged in: it owns what is prepared, and recovery logs in as it. */
+const OWN_ROLE = `(current_user OPERATOR(pg_catalog.=) session_user
+        OR pg_catalog.set_config('role', NULL, true) IS NOT NULL)`
+
+/** From here on only Assent talks to this connection, which may be idle for a shorter time. */
+function idleFor(at: number): string {
+  return `pg_catalog.set_config('${IDLE}', $${at}::pg_catalog.text, true) IS NOT NULL`
+}
+
+function all(...conditions: readonly (string | undefined)[]): string {
+  return conditions.filter((condition) => condition !== undefined).join('\n      AND ')
+}
+
+/** A division by zero stops the message where it is not so. */
+function orStop(condition: string): string {
+  return `SELECT 1 OPERATOR(pg_catalog./) CASE
+    WHEN ${condition}
+    THEN 1 ELSE 0 END`
+}
+
+// --- the statements ---------------------------------------------------------------------------
 
 /**
  * First in every message that ends a branch's work. Deferred constraints and triggers run now, under
@@ -40,110 +89,199 @@ const RESET_ROLE: Statement = {
   again: true,
 }
 
-/** A cut-off wait for replication is only a warning: nobody may have switched them off. */
-const WARNINGS_ON: Statement = { text: 'SET LOCAL client_min_messages = warning', again: true }
+export const COMMIT: Statement = { text: 'COMMIT', again: true }
 
-const PROOF = `SELECT 1 OPERATOR(pg_catalog./) CASE WHEN
-    pg_catalog.current_setting('assent.branch', true) OPERATOR(pg_catalog.=) $1::pg_catalog.text
-  THEN 1 ELSE 0 END`
+/** COMMIT where all that must be true of it was made so by the message before. */
+export const COMMIT_ONLY: readonly Statement[] = [COMMIT]
+
+const PROVEN_AND_WARNED = orStop(all(proven(1), WARNED))
 
 /**
  * COMMIT of a branch without a mark. What the session says of synchronous_commit stays: one database
  * alone is as durable as its owner wants it.
- *
- * `proof`: the nonce, without which a division by zero stops us. Only asked for where a ROLLBACK was
- * answered: every other way out of the transaction shows in a tag or in the status.
  */
-export function commitStatements(proof: { readonly nonce: string } | 'needless'): Statement[] {
-  if (proof === 'needless') return [RUN_DEFERRED, WARNINGS_ON, COMMIT]
-  const proven = { text: PROOF, again: true, values: [proof.nonce] } as const
-  return [RUN_DEFERRED, WARNINGS_ON, proven, COMMIT]
+export function commitAlone(idleMs: number): readonly Statement[] {
+  return [RUN_DEFERRED, { text: PROVEN_AND_WARNED, values: [shown(idleMs)], again: true }, COMMIT]
+}
+export const ALONE_TAGS: readonly string[] = ['SET CONSTRAINTS', 'SELECT 1']
+
+/** Built once: these texts are sent with every transaction. */
+const texts = new WeakMap<SchemaNames, Map<string, string>>()
+
+function textOf(names: SchemaNames, which: string, build: () => string): string {
+  const built = texts.get(names) ?? new Map<string, string>()
+  texts.set(names, built)
+  const text = built.get(which) ?? build()
+  built.set(which, text)
+  return text
+}
+
+/** A claim that travelled behind BEGIN, and where its row is. */
+export interface FirstClaim {
+  readonly mark: Mark
+  readonly ctid: string
 }
 
 /**
- * The mark's key; or null, which violates NOT NULL, if the transaction is not the one that BEGIN of
- * this branch began. Setting what is not as it must be takes part in it, since the row is
- * written before the COMMIT or PREPARE that it is about:
- *
- * - the role that logged in: it owns the prepared transaction, and recovery logs in as it;
- * - warnings, see WARNINGS_ON;
- * - a commit that waits at least for the local disk; what waits for more is left;
- * - a shorter idle time-out, where given: from here on only Assent talks to this connection.
- *
- * Every name is written with its schema, so that no search path of the user's means another one.
+ * The claim that travels behind BEGIN, before anything of the user's: nothing has changed role,
+ * settings or transaction there. Returns its ctid.
  */
-const KEY = `CASE
-    WHEN pg_catalog.current_setting('assent.branch', true) OPERATOR(pg_catalog.=) $1::pg_catalog.text
-      AND (current_user OPERATOR(pg_catalog.=) session_user
-        OR pg_catalog.set_config('role', NULL, true) IS NOT NULL)
-      AND (pg_catalog.current_setting('client_min_messages')
-          OPERATOR(pg_catalog.<>) ALL (ARRAY['error', 'fatal', 'panic'])
-        OR pg_catalog.set_config('client_min_messages', 'warning', true) IS NOT NULL)
-      AND (pg_catalog.current_setting('synchronous_commit')
-          OPERATOR(pg_catalog.=) ANY (ARRAY['on', 'remote_apply'])
-        OR pg_catalog.set_config('synchronous_commit', 'on', true) IS NOT NULL)
-      AND ($7::pg_catalog.text IS NULL
-        OR pg_catalog.set_config('idle_in_transaction_session_timeout', $7, true) IS NOT NULL)
-    THEN $2::pg_catalog.text END`
-
-interface MarkSql {
-  readonly claim: string
-  readonly receipt: string
+export function claimFirst(names: SchemaNames, mark: Mark): Statement {
+  const text = textOf(
+    names,
+    'claim first',
+    () => `${claimSql(names, '$1::pg_catalog.text')} RETURNING ctid::pg_catalog.text`,
+  )
+  return { text, values: markValues(mark), again: true }
 }
 
-/** Built once: these texts are sent with every transaction. */
-const texts = new WeakMap<SchemaNames, MarkSql>()
-
-function markSql(names: SchemaNames): MarkSql {
-  const known = texts.get(names) ?? {
-    claim: `INSERT INTO ${names.mark} (txid, decision, app, register, epoch, participants)
-SELECT ${KEY}, 'commit', $3::pg_catalog.text, $4::pg_catalog.text, epoch.id, $6::pg_catalog.text[]
-FROM ${names.epoch} AS epoch WHERE epoch.id OPERATOR(pg_catalog.=) $5::pg_catalog.text
-  AND epoch.server OPERATOR(pg_catalog.=) ${TIMELINE}`,
-    receipt: `INSERT INTO ${names.mark} (txid, decision, app, register, epoch, participants)
-VALUES (${KEY}, 'commit', $3::pg_catalog.text, $4::pg_catalog.text, $5::pg_catalog.text,
-  $6::pg_catalog.text[])`,
-  }
-  texts.set(names, known)
-  return known
-}
-
-/** What a mark is written with. */
-export interface MarkFacts {
+/** Where the user's work ends: what a message of ours finds. */
+export interface EndFacts {
   readonly names: SchemaNames
-  readonly mark: Mark
-  readonly nonce: string
-  /** `reset first`: the user's statements may have taken on one that can't write our tables. */
+  /** What `setIdle` was given. */
+  readonly idleMs: number
+  /** `reset first`: the user's statements may have taken on one that can't use our tables. */
   readonly role: 'as it is' | 'reset first'
 }
 
-/** Writes the claim, if the epoch is listed and of the present server. */
-export function claimStatements(facts: MarkFacts, idleMs: number | undefined): Statement[] {
-  const idle = idleMs === undefined ? null : String(idleMs)
-  const values = [...markValues(facts), idle]
-  return [...before(facts), { text: markSql(facts.names).claim, values, again: true }]
+/**
+ * What remains to be seen to before the COMMIT of a decider that claimed first. Its row must still be
+ * there: the user's statements could reach it. (By ctid: under SERIALIZABLE a look at the index would
+ * be in conflict with every other claim on the same page.)
+ */
+export function securedClaim(
+  facts: EndFacts,
+  claim: FirstClaim,
+  newIdleMs?: number,
+): readonly Statement[] {
+  const { names, idleMs } = facts
+  const isThere = `EXISTS (SELECT FROM ${names.mark} AS mark
+        WHERE mark.ctid OPERATOR(pg_catalog.=) $2::pg_catalog.tid
+          AND mark.txid OPERATOR(pg_catalog.=) $3::pg_catalog.text)`
+  const isShorter = newIdleMs !== undefined
+  const text = textOf(names, `secured ${isShorter}`, () =>
+    orStop(all(proven(1), WARNED, DURABLE, isThere, isShorter ? idleFor(4) : undefined)),
+  )
+  const values = [shown(idleMs), claim.ctid, claim.mark.id.txid]
+  if (isShorter) values.push(String(newIdleMs))
+  return [...before(facts), { text, values, again: true }]
+}
+export function securedTags(facts: EndFacts): readonly string[] {
+  return [...tagsBefore(facts), 'SELECT 1']
+}
+
+/** COMMIT behind `securedClaim`, in the same message. */
+export function commitClaimed(facts: EndFacts, claim: FirstClaim): readonly Statement[] {
+  return [...securedClaim(facts, claim), COMMIT]
+}
+
+/** What a mark is written with, at the end of the user's work. */
+export interface MarkFacts extends EndFacts {
+  readonly mark: Mark
+  /** A claim that this very transaction has written, and that has become another mark. */
+  readonly before: FirstClaim | undefined
+}
+
+/** Writes the claim; from there on the session may be idle for `newIdleMs`, if given. */
+export function claimStatements(facts: MarkFacts, newIdleMs: number | undefined): Statement[] {
+  return [...before(facts), markStatement(facts, 'claim', newIdleMs)]
 }
 
 /** Writes the receipt and prepares: under one Sync, so that a failed receipt skips the PREPARE. */
 export function voteStatements(facts: MarkFacts, gid: string): Statement[] {
-  const values = [...markValues(facts), null]
   return [
     ...before(facts),
-    { text: markSql(facts.names).receipt, values, again: true },
+    markStatement(facts, 'receipt', undefined),
     // The gid can't be a parameter. Its alphabet needs no quoting (see protocol/id.ts).
     { text: `PREPARE TRANSACTION '${gid}'` },
   ]
 }
 
-function before({ role }: MarkFacts): readonly Statement[] {
+function before({ role }: EndFacts): readonly Statement[] {
   return role === 'as it is' ? [RUN_DEFERRED] : [RUN_DEFERRED, RESET_ROLE]
 }
 
-function markValues({ mark, nonce }: MarkFacts): readonly string[] {
-  const { id } = mark
+/** The tags of what precedes a mark or a check in its message. */
+export function tagsBefore({ role }: EndFacts): readonly string[] {
+  return role === 'as it is' ? ['SET CONSTRAINTS'] : ['SET CONSTRAINTS', 'SELECT 1']
+}
+
+/** The tag of a mark that was written. */
+export function markTag({ before: written }: MarkFacts): string {
+  return written === undefined ? 'INSERT 0 1' : 'UPDATE 1'
+}
+
+// --- the row ----------------------------------------------------------------------------------
+
+/** The number of the parameter behind those of the row. */
+const PROOF_AT = 6
+
+function markStatement(
+  { names, mark, idleMs, before: written }: MarkFacts,
+  which: 'claim' | 'receipt',
+  newIdleMs: number | undefined,
+): Statement {
+  const isShorter = newIdleMs !== undefined
+  const kind = written === undefined ? which : 'rewrite'
+  const sql = { claim: claimSql, receipt: receiptSql, rewrite: rewriteSql }[kind]
+  const ctidAt = PROOF_AT + (isShorter ? 2 : 1)
+  const text = textOf(names, `${kind} ${isShorter}`, () => sql(names, keySql(isShorter), ctidAt))
+  const values = [...markValues(mark), shown(idleMs)]
+  if (isShorter) values.push(String(newIdleMs))
+  if (written !== undefined) values.push(written.ctid)
+  return { text, values, again: true }
+}
+
+/**
+ * The mark's key; or null, which violates NOT NULL, if the transaction is not the one that BEGIN of
+ * this branch began. Setting what is not as it must be takes part in it, since the row is
+ * written before the COMMIT or PREPARE that it is about.
+ *
+ * Every name is written with its schema, so that no search path of the user's means another one.
+ */
+function keySql(isShorter: boolean): string {
+  const idle = isShorter ? idleFor(PROOF_AT + 1) : undefined
+  return `CASE
+    WHEN ${all(proven(PROOF_AT), OWN_ROLE, WARNED, DURABLE, idle)}
+    THEN $1::pg_catalog.text END`
+}
+
+const COLUMNS = 'txid, decision, app, register, epoch, participants'
+
+/** The claim, if the epoch is listed and of the present server. */
+function claimSql(names: SchemaNames, key: string): string {
+  return `INSERT INTO ${names.mark} (${COLUMNS})
+SELECT ${key}, 'commit', $2::pg_catalog.text, $3::pg_catalog.text, epoch.id, $5::pg_catalog.text[]
+FROM ${names.epoch} AS epoch WHERE epoch.id OPERATOR(pg_catalog.=) $4::pg_catalog.text
+  AND epoch.server OPERATOR(pg_catalog.=) ${TIMELINE}`
+}
+
+function receiptSql(names: SchemaNames, key: string): string {
+  return `INSERT INTO ${names.mark} (${COLUMNS})
+VALUES (${key}, 'commit', $2::pg_catalog.text, $3::pg_catalog.text, $4::pg_catalog.text,
+  $5::pg_catalog.text[])`
+}
+
+/** Makes another mark of a claim that this transaction has written. */
+function rewriteSql(names: SchemaNames, key: string, ctidAt: number): string {
+  return `UPDATE ${names.mark} AS mark SET txid = ${key}, app = $2::pg_catalog.text,
+  register = $3::pg_catalog.text, epoch = $4::pg_catalog.text, participants = $5::pg_catalog.text[]
+WHERE mark.ctid OPERATOR(pg_catalog.=) $${ctidAt}::pg_catalog.tid
+  AND mark.txid OPERATOR(pg_catalog.=) $1::pg_catalog.text`
+}
+
+function markValues({ id, participants }: Mark): string[] {
   // Quoted: a bare null would be SQL's.
-  const participants = `{${mark.participants.map((name) => `"${name}"`).join(',')}}`
-  return [nonce, id.txid, id.app, id.register, id.epoch, participants]
+  const array = `{${participants.map((name) => `"${name}"`).join(',')}}`
+  return [id.txid, id.app, id.register, id.epoch, array]
+}
+
+/** Removes a claim that became durable by a COMMIT of the user's: nothing was or will be prepared. */
+export function withdrawStatement(names: SchemaNames, txid: string): Statement {
+  return {
+    text: `DELETE FROM ${names.mark} WHERE txid OPERATOR(pg_catalog.=) $1::pg_catalog.text`,
+    values: [txid],
+  }
 }
 
 /**

@@ -20,7 +20,7 @@ import { PgBranch } from './branch.ts'
 import { BranchSession } from './branch-session.ts'
 import type { Lent } from './branch-session.ts'
 import { connectError } from './connect-errors.ts'
-import { connectionFacts } from './connection-facts.ts'
+import { connectionFacts, knownFacts } from './connection-facts.ts'
 import type { ConnectionFacts } from './connection-facts.ts'
 import type { PgPool, PgPoolClient } from './driver.ts'
 import { isServerError } from './driver.ts'
@@ -66,6 +66,8 @@ export interface PgOptions {
   readonly failover?: Failover
 }
 
+/** How long no claim goes along with a first statement, after one has failed. */
+const NO_FIRST_CLAIM_MS = 60_000
 /** Pooled connections can be dead without knowing it, all of them, after a server's restart. */
 const JOIN_ATTEMPTS = 3
 
@@ -82,6 +84,7 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
   readonly #site: Site
   readonly memory: PgMemory
   #isRoleHidden = false
+  #claimsFirstFrom = -Infinity
 
   constructor(pool: P, options: PgOptions, context: ParticipantContext) {
     this.name = context.name
@@ -125,16 +128,30 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
 
   async join(request: JoinRequest): Promise<PgBranch> {
     const lend = (): Promise<Lent> => this.#lend(request)
-    const { Query } = this.#pool.Client
+    const { world } = this.#context
     const session = new BranchSession(
-      { name: this.name, request, world: this.#context.world, Query, lend },
+      {
+        name: this.name,
+        names: this.#names,
+        request,
+        world,
+        Query: this.#pool.Client.Query,
+        lend,
+        mayClaimFirst: () => world.now() >= this.#claimsFirstFrom,
+        onClaimFailed: (how) => {
+          this.forgetEpoch()
+          if (how === 'no epoch') return
+          this.#claimsFirstFrom = world.now() + NO_FIRST_CLAIM_MS
+          this.#site.forget()
+        },
+      },
       await lend(),
     )
     return new PgBranch({
       name: this.name,
       session,
       names: this.#names,
-      world: this.#context.world,
+      world,
       deadline: request.deadline,
       timeoutMs: request.timeoutMs,
       isRoleHidden: () => this.#isRoleHidden,
@@ -142,6 +159,8 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
         this.#isRoleHidden = true
       },
       endElsewhere: (gid, decision) => this.endPrepared(gid, decision),
+      hasDeferred: () => this.#site.hasDeferred,
+      withdraw: (txid) => this.#register.withdraw(txid),
       onStaleEpoch: () => {
         this.forgetEpoch()
       },
@@ -155,16 +174,18 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
   async #lend(request: JoinRequest): Promise<Lent> {
     for (let attempt = 1; ; attempt += 1) {
       const client = await this.#take(request)
-      const listener = (): void => undefined
       // Without a listener, an error of an idle link would end the process.
-      client.on('error', listener)
+      client.on('error', ignore)
       const release = (how: 'return' | 'destroy'): void => {
-        client.removeListener('error', listener)
+        client.removeListener('error', ignore)
         client.release(how === 'destroy')
       }
       try {
-        const connection = await this.#factsOf(client, request)
-        const guard = new GuardedConnection(this.name, client, request.access)
+        const connection = knownFacts(client) ?? (await this.#readFacts(client, request))
+        // Somebody gave it back inside a transaction, and our COMMIT would commit his work.
+        const { status } = Wire.of(client.connection)
+        if (status !== 'I') throw new Error(`its connection was left in status ${status}`)
+        const guard = new GuardedConnection(this.name, client, request.access, this.#context.world)
         return { client, connection, guard, release }
       } catch (error) {
         release('destroy')
@@ -174,16 +195,13 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
     }
   }
 
-  async #factsOf(client: PgPoolClient, request: JoinRequest): Promise<ConnectionFacts> {
+  async #readFacts(client: PgPoolClient, request: JoinRequest): Promise<ConnectionFacts> {
     const callOff = request.waiting.whenOver(() => {
       client.connection.stream.destroy()
     })
     try {
       const connection = await connectionFacts(this.name, client, this.#context.world)
       if (connection.role === 'replica' && request.access === 'write') throw this.#isReplica()
-      // Somebody gave it back inside a transaction, and our COMMIT would commit his work.
-      const { status } = Wire.of(client.connection)
-      if (status !== 'I') throw new Error(`its connection was left in status ${status}`)
       return connection
     } finally {
       callOff()
@@ -217,6 +235,14 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
 
   readyToMark(): Promise<MarkSite> {
     return this.#site.ready()
+  }
+
+  knownSite(): MarkSite | undefined {
+    return this.#site.known
+  }
+
+  knownEpoch(): string | undefined {
+    return this.#site.known === undefined ? undefined : this.#register.knownEpoch
   }
 
   async currentEpoch(): Promise<string> {
@@ -286,3 +312,5 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
     })
   }
 }
+
+function ignore(): void {}

@@ -29,7 +29,7 @@ export async function listPrepared(
   applicationName: string,
 ): Promise<PreparedList> {
   const reply = await connections.use((connection) =>
-    answered(connection, [{ text: SCAN, values: [applicationName] }]),
+    answered(connection, [{ text: SCAN, values: [applicationName], again: true }]),
   )
   const rows = reply.rows[0] ?? []
   return {

@@ -10,7 +10,13 @@ import { EPOCH_BYTES } from '../../protocol/index.ts'
 import type { AskAnswer, Decision } from '../../protocol/index.ts'
 import type { Question, World } from '../../ports/index.ts'
 import { sameTags, surprise } from './answers.ts'
-import { ASKED_TAGS, askStatements, lookUpStatements, memoryStatements } from './mark.ts'
+import {
+  ASKED_TAGS,
+  askStatements,
+  lookUpStatements,
+  memoryStatements,
+  withdrawStatement,
+} from './mark.ts'
 import { acknowledged } from './acknowledged.ts'
 import { isYoungSql, openEpochSql, readEpochSql } from './epochs.ts'
 import type { Failover } from './epochs.ts'
@@ -119,6 +125,16 @@ export class Register {
     }
   }
 
+  /** Removes a claim that nobody will decide by. Tried once: what is left is seen by the witness. */
+  async withdraw(txid: string): Promise<void> {
+    const statement = withdrawStatement(this.#names, txid)
+    try {
+      await this.#connections.use((connection) => acknowledged(connection, [statement]))
+    } catch {
+      // The register was not reached, or would not: the caller is told "unknown" as it is.
+    }
+  }
+
   /**
    * The epoch that new transactions decided here name. Read durably, cached for a while,
    * opened when there is none, or when the newest is of another server.
@@ -126,13 +142,19 @@ export class Register {
    * @throws NoConnection, or an Error that says what was answered instead
    */
   async currentEpoch(): Promise<string> {
-    const cached = this.#epoch
-    if (cached !== undefined && this.#world.now() - cached.readAt < this.#epochReadMs)
-      return cached.id
+    const known = this.knownEpoch
+    if (known !== undefined) return known
     this.#reading ??= this.#readEpoch().finally(() => {
       this.#reading = undefined
     })
     return this.#reading
+  }
+
+  /** The epoch, if it was read a short while ago. */
+  get knownEpoch(): string | undefined {
+    const cached = this.#epoch
+    const isFresh = cached !== undefined && this.#world.now() - cached.readAt < this.#epochReadMs
+    return isFresh ? cached.id : undefined
   }
 
   forgetEpoch(): void {

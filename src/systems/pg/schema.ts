@@ -124,7 +124,8 @@ export function siteSql(names: SchemaNames): string {
   (SELECT string_agg(relname, ', ') FROM pg_class WHERE relpersistence <> 'p'
     AND oid IN (${literal(names.mark)}::regclass, ${literal(names.epoch)}::regclass, ${literal(names.database)}::regclass)),
   (${may(names.mark)} AND ${may(names.epoch)} AND ${may(names.database)})::text, current_user::text,
-  extract(epoch FROM pg_postmaster_start_time())::text
+  extract(epoch FROM pg_postmaster_start_time())::text,
+  EXISTS (SELECT FROM pg_trigger WHERE tgdeferrable)::text
 FROM ${names.database} AS database`
 }
 

@@ -15,6 +15,7 @@ import { sameTags } from './answers.ts'
 import { withoutSecrets } from './connect-errors.ts'
 import { send } from './message.ts'
 import type { Answered, Reply } from './message.ts'
+import { Wire } from './wire.ts'
 import type { Statement } from './wire.ts'
 
 /** How many questions and ends may be under way at once at one database, beside the scan. */
@@ -191,7 +192,10 @@ export class ServiceConnections {
     const process = this.#via === 'direct' ? String(client.processID ?? 0) : null
     const session = { text: SESSION, values: [this.#applicationName, process] }
     const reply = await send(client, [session])
-    if (reply.kind === 'answered' && sameTags(reply.tags, ['SELECT 1'])) return client
+    if (reply.kind === 'answered' && sameTags(reply.tags, ['SELECT 1'])) {
+      if (this.#via === 'direct') Wire.of(client.connection).naming = 'allowed'
+      return client
+    }
     client.connection.stream.destroy()
     if (reply.kind === 'lost') throw reply.cause
     throw reply.error ?? this.#isPooled()

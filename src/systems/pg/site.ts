@@ -28,6 +28,8 @@ export class Site {
   readonly #names: SchemaNames
   readonly #connections: ServiceConnections
   #checked: Promise<MarkSite> | undefined
+  #known: MarkSite | undefined
+  #hasDeferred = true
 
   constructor(participant: string, names: SchemaNames, connections: ServiceConnections) {
     this.#participant = participant
@@ -35,18 +37,36 @@ export class Site {
     this.#connections = connections
   }
 
+  /** What `ready` resolved with, as long as that stands. */
+  get known(): MarkSite | undefined {
+    return this.#known
+  }
+
+  /** Whether a COMMIT here may run what was deferred, as of the last check. */
+  get hasDeferred(): boolean {
+    return this.#hasDeferred
+  }
+
   /** @throws AssentError that says what to change */
   ready(): Promise<MarkSite> {
-    this.#checked ??= this.#check().catch((error: unknown) => {
+    this.#checked ??= this.#remember(this.#check())
+    return this.#checked
+  }
+
+  async #remember(check: Promise<MarkSite>): Promise<MarkSite> {
+    try {
+      this.#known = await check
+      return this.#known
+    } catch (error) {
       this.#checked = undefined
       throw this.#explain(error)
-    })
-    return this.#checked
+    }
   }
 
   /** Checks again at the next use. */
   forget(): void {
     this.#checked = undefined
+    this.#known = undefined
   }
 
   /** Creates the schema, or only returns its SQL. */
@@ -82,7 +102,19 @@ export class Site {
   }
 
   #judge(facts: readonly (string | null)[]): MarkSite {
-    const [version, , here, fsync, fullPages, replica, unlogged, privileged, role, start] = facts
+    const [
+      version,
+      ,
+      here,
+      fsync,
+      fullPages,
+      replica,
+      unlogged,
+      privileged,
+      role,
+      start,
+      deferred,
+    ] = facts
     if (replica === 'true') {
       throw this.#refuse(
         'ASSENT_REPLICA',
@@ -121,6 +153,7 @@ export class Site {
           `${this.#names.database} TO ${role ?? 'the role'}`,
       )
     }
+    this.#hasDeferred = deferred !== 'false'
     // With the start of its server: two servers grown from one disk image are two databases.
     return { databaseId: `${here ?? ''} ${start ?? ''}` }
   }

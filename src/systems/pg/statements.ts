@@ -5,7 +5,7 @@
  * Promises: finds every COMMIT, ROLLBACK, BEGIN or PREPARE TRANSACTION that PostgreSQL would find
  * under standard_conforming_strings = on, its default.
  * Never: is the only line of defence. A text that is read differently by the server (that setting
- * turned off) is caught by the tags it answers with, and by the branch's nonce at the claim.
+ * turned off) is caught by the tags it answers with, and by the branch's nonce in the end.
  */
 
 /** What a statement does to the transaction it runs in. */
@@ -19,6 +19,8 @@ export type Effect =
   | 'role'
   /** SET TRANSACTION, or a setting of the transaction's mode. */
   | 'mode'
+  /** Changes the idle time-out, by which the branch proves its transaction. */
+  | 'idle'
   /** Begins, ends or prepares a transaction. */
   | 'control'
 
@@ -57,6 +59,8 @@ function readEffects(text: string): readonly StatementEffect[] {
   })
 }
 
+const IDLE = /IDLE_IN_TRANSACTION_SESSION_TIMEOUT/i
+
 function effectOf(statement: string): Effect {
   const [first = '', second = '', third = ''] = statement
     .toUpperCase()
@@ -76,6 +80,7 @@ function effectOf(statement: string): Effect {
     case 'PREPARE':
       return second === 'TRANSACTION' ? 'control' : 'none'
     case 'SET':
+      if (IDLE.test(statement)) return 'idle'
       if (/TRANSACTION/.test(`${second} ${third}`)) return 'mode'
       if (/ROLE|AUTHORIZATION/.test(statement.slice(0, 60).toUpperCase())) return 'role'
       return second === 'LOCAL' || second === 'CONSTRAINTS' ? 'none' : 'session'
@@ -85,6 +90,7 @@ function effectOf(statement: string): Effect {
     default:
       if (/TRANSACTION_READ_ONLY/i.test(statement)) return 'mode'
       if (!/SET_CONFIG/i.test(statement)) return 'none'
+      if (IDLE.test(statement)) return 'idle'
       return /ROLE|AUTHORIZATION/i.test(statement) ? 'role' : 'session'
   }
 }

@@ -33,6 +33,8 @@ export interface WireListener {
 interface Name {
   readonly text: string
   state: 'parsed' | 'doubtful'
+  /** Bind and Execute of the statement, if it has no values. */
+  bytes: Buffer | undefined
 }
 
 const NO_VALUES: readonly string[] = []
@@ -97,57 +99,74 @@ export class Wire {
 
   /** Writes statements and a Sync, in one piece. */
   write(statements: readonly Statement[]): Parsing | undefined {
-    const parsing = this.#encode(statements)
+    writer.reset()
+    const parsing = this.#encodeAll(statements)
     writer.sync()
     this.#connection.stream.write(writer.take())
     return parsing
   }
 
   /**
-   * Writes statements without a Sync: whatever is written next belongs to the same message. The same
-   * list of statements without values comes again and again: its bytes are kept.
+   * Writes statements, and one more, without a Sync: whatever is written next belongs to the same
+   * message. The same list of statements without values comes again and again: its bytes are kept.
    */
-  writeAhead(statements: readonly Statement[]): Parsing | undefined {
-    const kept = this.#ahead
-    if (kept?.statements === statements) {
-      this.#connection.stream.write(kept.bytes)
-      return undefined
+  writeAhead(statements: readonly Statement[], more: Statement | undefined): Parsing | undefined {
+    writer.reset()
+    let parsing: Parsing | undefined
+    if (this.#ahead?.statements === statements) writer.again(this.#ahead.bytes)
+    else {
+      parsing = this.#encodeAll(statements)
+      // As long as something of it is to be parsed, the next time will be another message.
+      const isAgain = parsing === undefined && statements.every(({ again }) => again === true)
+      if (isAgain && this.naming === 'allowed') this.#ahead = { statements, bytes: writer.copy() }
     }
-    const parsing = this.#encode(statements)
-    const bytes = writer.take()
-    // As long as something of it is to be parsed, the next time will be another message.
-    const isAgain = parsing === undefined && statements.every(({ again }) => again === true)
-    if (isAgain && this.naming === 'allowed') this.#ahead = { statements, bytes }
-    this.#connection.stream.write(bytes)
+    if (more !== undefined) parsing = this.#encode(more, statements.length, parsing)
+    this.#connection.stream.write(writer.take())
     return parsing
   }
 
   /** @returns the names that were parsed, if any were */
-  #encode(statements: readonly Statement[]): Parsing | undefined {
+  #encodeAll(statements: readonly Statement[]): Parsing | undefined {
     let parsing: Parsing | undefined
-    writer.reset()
     for (const [at, statement] of statements.entries()) {
-      const name = this.#nameOf(statement)
-      if (name === undefined) {
-        writer.parse('', statement.text)
-      } else if (name.state === 'doubtful') {
-        // Closing a name that does not exist is no error; parsing one that does exist is.
-        writer.close(name.text)
-        writer.parse(name.text, statement.text)
-        parsing ??= new Parsing(() => this.#doubts)
-        parsing.add(at, name)
-      }
-      writer.bind(name?.text ?? '', statement.values ?? NO_VALUES)
-      writer.execute()
+      parsing = this.#encode(statement, at, parsing)
     }
     return parsing
+  }
+
+  /** @returns the names that were parsed so far, with the one of this statement if it was */
+  #encode(statement: Statement, at: number, before: Parsing | undefined): Parsing | undefined {
+    const name = this.#nameOf(statement)
+    let parsing = before
+    if (name === undefined) {
+      writer.parse('', statement.text)
+    } else if (name.state === 'doubtful') {
+      // Closing a name that does not exist is no error; parsing one that does exist is.
+      writer.close(name.text)
+      writer.parse(name.text, statement.text)
+      parsing ??= new Parsing(() => this.#doubts)
+      parsing.add(at, name)
+    }
+    this.#bind(name, statement.values)
+    return parsing
+  }
+
+  #bind(name: Name | undefined, values: Statement['values']): void {
+    if (values === undefined && name?.bytes !== undefined) {
+      writer.again(name.bytes)
+      return
+    }
+    const from = writer.length
+    writer.bind(name?.text ?? '', values ?? NO_VALUES)
+    writer.execute()
+    if (values === undefined && name !== undefined) name.bytes = writer.copy(from)
   }
 
   #nameOf({ text, again }: Statement): Name | undefined {
     if (this.naming === 'never' || again !== true) return undefined
     const known = this.#names.get(text)
     if (known !== undefined || this.#names.size >= MOST_NAMES) return known
-    const entry: Name = { text: nameFor(text), state: 'doubtful' }
+    const entry: Name = { text: nameFor(text), state: 'doubtful', bytes: undefined }
     this.#names.set(text, entry)
     return entry
   }
