@@ -3,6 +3,7 @@
  */
 import { inject, onTestFinished } from 'vitest'
 import pg from 'pg'
+import { eventually } from '../../harness/eventually.ts'
 import type { ServerUrls } from './global-servers.ts'
 
 export interface TestDatabase {
@@ -67,12 +68,16 @@ const OTHERS = `where datname = current_database() and pid <> pg_backend_pid()
 
 async function rollBackPrepared(side: pg.Pool, name: string): Promise<void> {
   const text = 'select gid from pg_prepared_xacts where database = $1'
-  for (const { gid } of (await side.query<{ gid: string }>(text, [name])).rows) {
-    // Recovery may have ended it in the meantime: then there is none of that name.
-    await side.query(`rollback prepared '${gid}'`).catch((error: unknown) => {
-      if ((error as { code?: string }).code !== '42704') throw error
-    })
-  }
+  await eventually('nothing to be prepared', async () => {
+    const { rows } = await side.query<{ gid: string }>(text, [name])
+    for (const { gid } of rows) {
+      // Recovery may have ended it in the meantime (42704), or be at it (55000: busy).
+      await side.query(`rollback prepared '${gid}'`).catch((error: unknown) => {
+        if (!['42704', '55000'].includes((error as { code?: string }).code ?? '')) throw error
+      })
+    }
+    return rows.length === 0
+  })
 }
 
 async function once(url: string, text: string): Promise<void> {
