@@ -64,6 +64,8 @@ const ROLE = `(current_user OPERATOR(pg_catalog.=) session_user
 const COLUMNS = '(txid, decision, app, register, epoch, participants)'
 const REST = `'commit', $2::pg_catalog.text, $3::pg_catalog.text`
 const INSERTED = 'INSERT 0 1'
+/** How a claim that goes along with BEGIN tells that it was written. */
+const RETURNING = 'RETURNING ctid::pg_catalog.text'
 
 /** Built once: these texts are sent with every transaction. */
 export class LadderStatements {
@@ -77,7 +79,7 @@ VALUES ($1::pg_catalog.text, ${REST}, $4::pg_catalog.text, $5::pg_catalog.text[]
     this.#claimInEpoch = `INSERT INTO ${names.mark} ${COLUMNS}
 SELECT $1::pg_catalog.text, ${REST}, epoch.id, $5::pg_catalog.text[]
 FROM ${names.epoch} AS epoch WHERE epoch.id OPERATOR(pg_catalog.=) $4::pg_catalog.text
-  AND epoch.server OPERATOR(pg_catalog.=) ${TIMELINE}`
+  AND epoch.server OPERATOR(pg_catalog.=) ${TIMELINE} ${RETURNING}`
     this.#checkedReceipt = `INSERT INTO ${names.mark} ${COLUMNS}
 VALUES (CASE WHEN ${ROLE}
       AND ${WARNINGS}
@@ -85,8 +87,12 @@ VALUES (CASE WHEN ${ROLE}
     THEN $1::pg_catalog.text END, ${REST}, $4::pg_catalog.text, $5::pg_catalog.text[])`
   }
 
-  /** A claim or a receipt: the same row, in one database and in the other. */
-  mark(ids: Ids): Line {
+  claim(ids: Ids): Line {
+    return line(`${this.#mark} ${RETURNING}`, ids)
+  }
+
+  /** The same row in the other database. */
+  receipt(ids: Ids): Line {
     return line(this.#mark, ids)
   }
 

@@ -77,8 +77,8 @@ export const STEPS: Readonly<Record<StepName, Step>> = {
     title: '+ claim and receipt',
     messages: (ids, statements) => ({
       orders: BEGUN_TIMED,
-      stock: [...BEGUN_TIMED, statements.mark(ids)],
-      vote: [statements.mark(ids), prepare(ids)],
+      stock: [...BEGUN_TIMED, statements.claim(ids)],
+      vote: [statements.receipt(ids), prepare(ids)],
       decide: COMMITTED,
       apply: [commitPrepared(ids)],
     }),
@@ -88,7 +88,7 @@ export const STEPS: Readonly<Record<StepName, Step>> = {
     messages: (ids, statements) => ({
       orders: BEGUN_TIMED,
       stock: [...BEGUN_TIMED, statements.claimInEpoch(ids)],
-      vote: [statements.mark(ids), prepare(ids)],
+      vote: [statements.receipt(ids), prepare(ids)],
       decide: COMMITTED,
       apply: [commitPrepared(ids)],
     }),

@@ -10,7 +10,7 @@
 import { randomBytes } from 'node:crypto'
 import pg from 'pg'
 import { TXID_BYTES, formatGid } from '../../src/protocol/index.ts'
-import { readAnswer, sameTags } from '../../src/systems/pg/answers.ts'
+import { readAnswer } from '../../src/systems/pg/answers.ts'
 import type { Expected } from '../../src/systems/pg/answers.ts'
 import { beginWith } from '../../src/systems/pg/begin.ts'
 import type { PgClient, PgQueryClass } from '../../src/systems/pg/driver.ts'
@@ -64,29 +64,39 @@ function makeIds(epoch: string): Ids {
 }
 
 /**
- * Sends `lines` and the user's statement as one message. Its own tags are heard here: what
- * `beginWith` says of BEGIN expects nothing but settings behind it, and takes a claim for a failure.
+ * Sends `lines` and the user's statement as one message.
  *
  * @throws Error that says what was answered instead
  */
-async function begin(
+function begin(
   client: pg.PoolClient,
   lines: readonly Line[],
   statement: pg.QueryConfig,
 ): Promise<void> {
-  const tags: string[] = []
-  const onTag = (tag: string): void => {
-    tags.push(tag)
-  }
-  const stopListening = Wire.of(inside(client).connection).listen({ onTag })
-  try {
-    await beginWith(inside(client), Query, { statements: lines, claim: undefined }, [statement])
-      .result
-  } finally {
-    stopListening()
-  }
-  const own = tags.slice(0, lines.length)
-  if (!sameTags(own, tagsOf(lines))) throw new Error(`BEGIN was answered with ${own.join(', ')}`)
+  const [claim] = lines.filter(({ tag }) => tag.startsWith('INSERT'))
+  const statements = claim === undefined ? lines : lines.slice(0, -1)
+  return new Promise((resolve, reject) => {
+    let result: (() => void) | undefined
+    let isBegun = false
+    beginWith(inside(client), Query, { statements, claim }, [statement], {
+      onBegun: (begun) => {
+        if (begun.kind === 'unwritten') reject(new Error('the statement was not written'))
+        else if (begun.kind !== 'begun') reject(begun.cause)
+        else if (claim !== undefined && begun.ctid === undefined) {
+          reject(new Error('the claim was not written'))
+        }
+        isBegun = true
+        result?.()
+      },
+      onResult: (error) => {
+        result = () => {
+          if (error === null) resolve()
+          else reject(error)
+        }
+        if (isBegun) result()
+      },
+    })
+  })
 }
 
 function say(client: pg.PoolClient, lines: readonly Line[]) {

@@ -103,28 +103,32 @@ class TwoPhaseMessages {
     }
   }
 
-  async #claim(): Promise<twoPhase.TwoPhaseEvent> {
+  #claim(): Promise<twoPhase.TwoPhaseEvent> {
     const decider = this.#branch(this.#plan.decider)
-    const answer = await this.#awaited.answer(decider, () => decider.claim(this.#mark))
-    return { type: 'claimed', answer }
+    const claim = decider.claim(this.#mark)
+    return this.#awaited.answer(decider, claim, (answer) => ({ type: 'claimed', answer }))
   }
 
-  async #commitReader(name: string): Promise<twoPhase.TwoPhaseEvent> {
-    const reader = this.#branch(name)
-    const answer = await this.#awaited.answer(reader, () => reader.commit())
-    return { type: 'reader-committed', branch: name, answer }
+  #commitReader(branch: string): Promise<twoPhase.TwoPhaseEvent> {
+    const reader = this.#branch(branch)
+    const commit = reader.commit()
+    return this.#awaited.answer(reader, commit, (answer) => ({
+      type: 'reader-committed',
+      branch,
+      answer,
+    }))
   }
 
-  async #vote(name: string): Promise<twoPhase.TwoPhaseEvent> {
-    const voter = this.#branch(name)
-    const answer = await this.#awaited.answer(voter, () => voter.vote(this.#mark, this.#gid(name)))
-    return { type: 'voted', branch: name, answer }
+  #vote(branch: string): Promise<twoPhase.TwoPhaseEvent> {
+    const voter = this.#branch(branch)
+    const vote = voter.vote(this.#mark, this.#gid(branch))
+    return this.#awaited.answer(voter, vote, (answer) => ({ type: 'voted', branch, answer }))
   }
 
-  async #decide(): Promise<twoPhase.TwoPhaseEvent> {
+  #decide(): Promise<twoPhase.TwoPhaseEvent> {
     const decider = this.#branch(this.#plan.decider)
-    const answer = await this.#awaited.answer(decider, () => decider.commit())
-    return { type: 'decided', answer }
+    const commit = decider.commit()
+    return this.#awaited.answer(decider, commit, (answer) => ({ type: 'decided', answer }))
   }
 
   async #ask(): Promise<twoPhase.TwoPhaseEvent> {
@@ -137,12 +141,12 @@ class TwoPhaseMessages {
     return { type: 'asked', answer }
   }
 
-  async #end(name: string, decision: 'commit' | 'abort'): Promise<twoPhase.TwoPhaseEvent> {
+  #end(name: string, decision: 'commit' | 'abort'): Promise<twoPhase.TwoPhaseEvent> {
     if (decision === 'commit') this.#applied.add(name)
     const branch = this.#branch(name)
     const gid = this.#plan.voters.includes(name) ? this.#gid(name) : undefined
-    const answer = await this.#awaited.bounded(branch, branch.end(decision, gid))
-    return { type: 'ended', branch: name, answer }
+    const end = branch.end(decision, gid)
+    return this.#awaited.bounded(branch, end, (answer) => ({ type: 'ended', branch: name, answer }))
   }
 
   async #handOver(name: string): Promise<twoPhase.TwoPhaseEvent | undefined> {
@@ -195,19 +199,27 @@ function performOnePhase(
   awaited: Awaited,
 ): Performed<onePhase.OnePhaseEvent> {
   switch (effect.send) {
-    case 'commit-reader':
-      return awaited
-        .answer(named(branches, effect.branch), (reader) => reader.commit())
-        .then((answer) => ({ type: 'reader-committed', branch: effect.branch, answer }))
-    case 'commit':
-      return awaited
-        .answer(named(branches, effect.branch), (writer) => writer.commit())
-        .then((answer) => ({ type: 'committed', answer }))
+    case 'commit-reader': {
+      const { branch } = effect
+      const reader = named(branches, branch)
+      return awaited.answer(reader, reader.commit(), (answer) => ({
+        type: 'reader-committed',
+        branch,
+        answer,
+      }))
+    }
+    case 'commit': {
+      const writer = named(branches, effect.branch)
+      return awaited.answer(writer, writer.commit(), (answer) => ({ type: 'committed', answer }))
+    }
     case 'undo': {
-      const branch = named(branches, effect.branch)
-      return awaited
-        .bounded(branch, branch.end('abort', undefined))
-        .then((answer) => ({ type: 'ended', branch: effect.branch, answer }))
+      const { branch } = effect
+      const undone = named(branches, branch)
+      return awaited.bounded(undone, undone.end('abort', undefined), (answer) => ({
+        type: 'ended',
+        branch,
+        answer,
+      }))
     }
     case 'tell-committed':
     case 'tell-aborted':

@@ -46,60 +46,104 @@ export function interpret<State, Event, Effect>(
   machine: Machine<State, Event, Effect>,
   world: World,
 ): Running<State> {
-  const told = Promise.withResolvers<State>()
-  const finished = Promise.withResolvers<undefined>()
-  let onCommitAnswered = (): void => undefined
-  let state = machine.begin
+  const interpreter = new Interpreter(machine, world)
+  interpreter.start()
+  return interpreter
+}
 
-  const dispatch = (event: Parameters<typeof machine.step>[1]): void => {
+type EventOf<M> = M extends { step: (state: never, event: infer E) => unknown } ? E : never
+
+class Interpreter<State, Event, Effect> implements Running<State> {
+  readonly #machine: Machine<State, Event, Effect>
+  readonly #world: World
+  readonly #told = Promise.withResolvers<State>()
+  readonly #finished = Promise.withResolvers<undefined>()
+  #state: State
+  #isFinished = false
+  #onCommitAnswered = (): void => undefined
+  #stopWaiting = (): void => undefined
+
+  constructor(machine: Machine<State, Event, Effect>, world: World) {
+    this.#machine = machine
+    this.#world = world
+    this.#state = machine.begin
+  }
+
+  get told(): Promise<State> {
+    return this.#told.promise
+  }
+
+  get finished(): Promise<void> {
+    return this.#finished.promise
+  }
+
+  start(): void {
+    this.#dispatch({ type: 'start' })
+    const stopWaiting = this.#machine.over.whenOver(() => {
+      void this.#over()
+    })
+    if (this.#isFinished) stopWaiting()
+    else this.#stopWaiting = stopWaiting
+  }
+
+  object(branch: string, cause: unknown): void {
+    this.#dispatch({ type: 'objected', branch, cause })
+  }
+
+  /** Never throws. */
+  #dispatch(event: EventOf<Machine<State, Event, Effect>>): void {
+    const machine = this.#machine
     try {
-      const next = machine.step(state, event)
-      const wasCommitOut = machine.isCommitOut(state)
-      state = next.state
-      if (wasCommitOut && !machine.isCommitOut(state)) onCommitAnswered()
-      for (const effect of next.effects) perform(effect)
-      if (machine.isOver(state)) finished.resolve(undefined)
+      const next = machine.step(this.#state, event)
+      const wasCommitOut = machine.isCommitOut(this.#state)
+      this.#state = next.state
+      if (wasCommitOut && !machine.isCommitOut(next.state)) this.#onCommitAnswered()
+      for (const effect of next.effects) this.#perform(effect)
+      if (machine.isOver(this.#state)) this.#finish()
     } catch (error) {
-      fail(error)
+      this.#fail(error)
     }
   }
-  const perform = (effect: Effect): void => {
-    const performed = machine.perform(effect)
+
+  #perform(effect: Effect): void {
+    const performed = this.#machine.perform(effect)
     if (performed === 'tell') {
-      told.resolve(state)
+      this.#told.resolve(this.#state)
       return
     }
-    // `dispatch` never throws.
-    performed.then((answer) => {
-      if (answer !== undefined) dispatch(answer)
-    }, fail)
+    performed.then(
+      (answer) => {
+        if (answer !== undefined) this.#dispatch(answer)
+      },
+      (error: unknown) => {
+        this.#fail(error)
+      },
+    )
   }
-  // A bug: nothing more is sent, and whatever is prepared is left to recovery.
-  const fail = (error: unknown): void => {
-    told.reject(error instanceof AssentError ? error : bug(error))
-    finished.resolve(undefined)
+
+  /** A bug: nothing more is sent, and whatever is prepared is left to recovery. */
+  #fail(error: unknown): void {
+    this.#told.reject(error instanceof AssentError ? error : bug(error))
+    this.#finish()
   }
-  const onOver = async (): Promise<void> => {
-    if (machine.isCommitOut(state)) {
-      await moment(world, LIMITS.commitAnswerMs, (answered) => {
-        onCommitAnswered = answered
+
+  #finish(): void {
+    if (this.#isFinished) return
+    this.#isFinished = true
+    this.#stopWaiting()
+    this.#machine.onFinished()
+    this.#finished.resolve(undefined)
+  }
+
+  async #over(): Promise<void> {
+    if (this.#machine.isCommitOut(this.#state)) {
+      await moment(this.#world, LIMITS.commitAnswerMs, (answered) => {
+        this.#onCommitAnswered = answered
       })
     }
-    dispatch({ type: 'over', cause: machine.over.reason })
-    machine.onOver()
+    this.#dispatch({ type: 'over', cause: this.#machine.over.reason })
+    this.#machine.onOver()
   }
-  dispatch({ type: 'start' })
-  const stopWaiting = machine.over.whenOver(() => {
-    void onOver()
-  })
-  void finished.promise.then(() => {
-    stopWaiting()
-    machine.onFinished()
-  })
-  const object = (branch: string, cause: unknown): void => {
-    dispatch({ type: 'objected', branch, cause })
-  }
-  return { told: told.promise, finished: finished.promise, object }
 }
 
 /** Resolves after `ms`, or when the function that is handed out is called. */
@@ -142,14 +186,14 @@ export class Awaited {
     this.#world = world
   }
 
-  /** An answer that `cutAll` may turn into `unknown`. */
-  answer<A>(branch: Branch, ask: (branch: Branch) => Promise<A>): Promise<A> {
-    return this.#await(branch, ask(branch), 'cut when over')
+  /** The event that an answer is, which `cutAll` may turn into `unknown`. */
+  answer<A, E>(branch: Branch, answer: Promise<A>, event: (answer: A) => E): Promise<E> {
+    return this.#await(branch, answer, 'cut when over', event)
   }
 
-  /** An answer that is only bounded. */
-  bounded<A>(branch: Branch, answer: Promise<A>): Promise<A> {
-    return this.#await(branch, answer, 'only bounded')
+  /** The same of an answer that is only bounded. */
+  bounded<A, E>(branch: Branch, answer: Promise<A>, event: (answer: A) => E): Promise<E> {
+    return this.#await(branch, answer, 'only bounded', event)
   }
 
   cutAll(): void {
@@ -161,14 +205,24 @@ export class Awaited {
     this.#cancelTimer?.()
   }
 
-  async #await<A>(branch: Branch, answer: Promise<A>, kind: Unanswered['kind']): Promise<A> {
+  #await<A, E>(
+    branch: Branch,
+    answer: Promise<A>,
+    kind: Unanswered['kind'],
+    event: (answer: A) => E,
+  ): Promise<E> {
     this.#branches.set(branch, { since: this.#world.now(), kind })
     this.#cancelTimer ??= this.#startTimer(LIMITS.answerMs)
-    try {
-      return await answer
-    } finally {
-      this.#branches.delete(branch)
-    }
+    return answer.then(
+      (answered) => {
+        this.#branches.delete(branch)
+        return event(answered)
+      },
+      (error: unknown) => {
+        this.#branches.delete(branch)
+        throw error
+      },
+    )
   }
 
   #startTimer(ms: number): () => void {

@@ -16,7 +16,6 @@ export class Over implements Waiting {
     kind: 'waiting',
   }
   #controller: AbortController | undefined
-  #rejection: Promise<never> | undefined
 
   get isOver(): boolean {
     return this.#state.kind === 'over'
@@ -58,16 +57,20 @@ export class Over implements Waiting {
 
   /** The promise, or the reason if that comes first. */
   unless<T>(promise: Promise<T>): Promise<T> {
-    this.#rejection ??= this.#whenRejected()
-    return Promise.race([this.#rejection, promise])
-  }
-
-  #whenRejected(): Promise<never> {
-    const { promise, reject } = Promise.withResolvers<never>()
-    promise.catch(() => undefined)
-    this.whenOver(() => {
-      reject(this.reason)
+    return new Promise((resolve, reject) => {
+      const callOff = this.whenOver(() => {
+        reject(this.reason)
+      })
+      promise.then(
+        (value) => {
+          callOff()
+          resolve(value)
+        },
+        (error: unknown) => {
+          callOff()
+          reject(error)
+        },
+      )
     })
-    return promise
   }
 }

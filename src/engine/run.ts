@@ -23,8 +23,8 @@ export interface RunSetting {
   readonly world: World
   readonly recovery: Recovery
   readonly warmth: Warmth
-  /** Told of work that goes on after the caller was answered. */
-  readonly background: (work: Promise<void>) => void
+  /** Told of work that goes on after the caller was answered. @returns what to call at its end */
+  readonly background: () => () => void
 }
 
 export interface RunOptions {
@@ -47,11 +47,33 @@ export interface Committed<T> {
   readonly id: string
 }
 
-interface Joining {
+class Joining {
   readonly name: string
-  readonly branch: Promise<Branch>
   joined: Branch | undefined
-  failed: boolean
+  failed = false
+  #branch: Promise<Branch> | undefined
+
+  constructor(name: string) {
+    this.name = name
+  }
+
+  /** Whoever waits for it finds `joined` or `failed` set already. */
+  get branch(): Promise<Branch> {
+    return this.#branch ?? Promise.reject(new Error(`${this.name} has not begun to join`))
+  }
+
+  begin(branch: Promise<Branch>): void {
+    this.#branch = branch.then(
+      (joined) => {
+        this.joined = joined
+        return joined
+      },
+      (error: unknown) => {
+        this.failed = true
+        throw error
+      },
+    )
+  }
 }
 
 export class Run {
@@ -83,20 +105,13 @@ export class Run {
     }
     const before = this.#joinings.get(name)
     if (before !== undefined) return before.branch
-    const joining: Joining = { name, branch: this.#begin(name), joined: undefined, failed: false }
-    joining.branch.then(
-      (branch) => {
-        joining.joined = branch
-      },
-      () => {
-        joining.failed = true
-      },
-    )
+    const joining = new Joining(name)
     this.#joinings.set(name, joining)
+    joining.begin(this.#begin(name))
     return joining.branch
   }
 
-  async #begin(name: string): Promise<Branch> {
+  #begin(name: string): Promise<Branch> {
     const { participants, warmth } = this.#setting
     const { txid, reads, isolation, deadline, timeoutMs, over, receipt } = this.#options
     const participant = participants.get(name)
@@ -104,11 +119,11 @@ export class Run {
     const access = reads.has(name) ? 'read' : 'write'
     // Before BEGIN, so that the epoch which the claim must find is in every snapshot.
     const cold = access === 'write' ? warmth.of(participant, receipt) : undefined
-    if (cold !== undefined) await over.unless(cold)
     const request = { txid, access, isolation: isolation(name), deadline, timeoutMs } as const
     const firstClaim = (): Mark | undefined =>
       access === 'write' ? this.#firstClaim(name, participant) : undefined
-    return participant.join({ ...request, waiting: over, firstClaim })
+    const join = (): Promise<Branch> => participant.join({ ...request, waiting: over, firstClaim })
+    return cold === undefined ? join() : over.unless(cold).then(join)
   }
 
   /**
@@ -130,24 +145,25 @@ export class Run {
   /**
    * @throws the user's own error as it is, when everything was rolled back; AssentError otherwise
    */
-  async execute<T>(work: () => Promise<T>): Promise<Committed<T>> {
+  async execute<T>(work: () => Promise<T> | T): Promise<Committed<T>> {
     const { over } = this.#options
     if (over.isOver) throw over.reason
     let value: T
     try {
-      value = await over.unless(work())
+      value = await over.unless(Promise.resolve(work()))
       if (!this.#sealIfQuiet()) await over.unless(this.#drainAndSeal())
     } catch (error) {
       throw await this.#rollBack({ kind: 'thrown', error })
     }
     if (this.#faults().length > 0) throw await this.#rollBack({ kind: 'fault' })
-    const plan = await this.#settle()
+    const plan = this.#settle()
+    if (plan instanceof AssentError) throw await this.#rollBack({ kind: 'thrown', error: plan })
     this.#plan = plan
     const id = await this.#commit(plan)
     return { value, id }
   }
 
-  async #settle(): Promise<Plan> {
+  #settle(): Plan | AssentError {
     const joined = this.#branches().map((branch) => ({
       name: branch.name,
       access: this.#options.reads.has(branch.name) ? ('read' as const) : ('write' as const),
@@ -155,8 +171,7 @@ export class Run {
     }))
     const settled = settle(joined, this.#options.decider, this.#options.receipt)
     if ('plan' in settled) return settled.plan
-    const error = cannotPrepare(settled.refused, this.#options.decider)
-    throw await this.#rollBack({ kind: 'thrown', error })
+    return cannotPrepare(settled.refused, this.#options.decider)
   }
 
   async #commit(plan: Plan): Promise<string> {
@@ -168,11 +183,11 @@ export class Run {
       participants.get(name)?.isRetryable(error) ?? false
     // Whatever happened, no connection outlives its transaction.
     const afterwards = (finished: Promise<void>): void => {
-      this.#setting.background(
-        finished.then(() => {
-          for (const branch of branches.values()) branch.leave()
-        }),
-      )
+      const ended = this.#setting.background()
+      void finished.then(() => {
+        for (const branch of branches.values()) branch.leave()
+        ended()
+      })
     }
     if (plan.protocol === 'one-phase') {
       const running = this.#watched(commitOnePhase(plan, commitment))
@@ -209,7 +224,7 @@ export class Run {
         names,
         sites.map((site) => site.databaseId),
       )
-      const epoch = await this.#epoch(plan)
+      const epoch = this.#knownEpoch(plan) ?? (await this.#currentEpoch(plan))
       return { app: this.#setting.app, register: plan.decider, epoch, txid }
     } catch (error) {
       throw await this.#rollBack({ kind: 'thrown', error })
@@ -217,10 +232,13 @@ export class Run {
   }
 
   /** The one that the decider has claimed with, or the present one. */
-  async #epoch({ decider }: TwoPhasePlan): Promise<string> {
+  #knownEpoch({ decider }: TwoPhasePlan): string | undefined {
     const claimed = this.#joinings.get(decider)?.joined?.claimed
-    const epoch = claimed?.id.epoch ?? this.#participant(decider).knownEpoch()
-    return epoch ?? this.#options.over.unless(this.#participant(decider).currentEpoch())
+    return claimed?.id.epoch ?? this.#participant(decider).knownEpoch()
+  }
+
+  #currentEpoch({ decider }: TwoPhasePlan): Promise<string> {
+    return this.#options.over.unless(this.#participant(decider).currentEpoch())
   }
 
   /**

@@ -24,6 +24,7 @@ import { outcomeOf } from './outcome.ts'
 import type { OutcomeAnswer, OutcomeOptions } from './outcome.ts'
 import { runTransaction } from './transaction.ts'
 import type { TransactionSetting, Work } from './transaction.ts'
+import { UnderWay } from './under-way.ts'
 
 type Definitions = Readonly<Record<string, ParticipantDefinition<unknown>>>
 
@@ -140,11 +141,12 @@ class AssentObject<D extends Definitions> implements Assent<D> {
   readonly #retentionMs: number
   readonly #defaults: TransactionDefaults
   readonly #participants: ReadonlyMap<string, Participant>
+  readonly #names: readonly string[]
   readonly #world: World
   readonly #scan: Scan
   readonly #setting: TransactionSetting
   readonly #closing = new AbortController()
-  readonly #background = new Set<Promise<void>>()
+  readonly #underWay = new UnderWay()
   #closed: Promise<void> | undefined
 
   constructor(
@@ -157,6 +159,7 @@ class AssentObject<D extends Definitions> implements Assent<D> {
     this.#retentionMs = retentionMs ?? LIMITS.retentionMs
     this.#defaults = defaults
     this.#participants = participants
+    this.#names = [...participants.keys()]
     this.#world = world
     const report = reporter(onReport)
     const recoverySetting: RecoverySetting = {
@@ -174,28 +177,29 @@ class AssentObject<D extends Definitions> implements Assent<D> {
       recovery,
       report,
       warmth: new Warmth(participants.size, world),
-      background: (work) => {
-        this.#keep(work)
-      },
+      background: () => this.#underWay.begin(),
     }
     const forgetting = new Forgetting(app, recoverySetting, this.#retentionMs)
     for (const participant of participants.values()) {
-      this.#keep(this.#scan.loop(participant))
-      this.#keep(forgetting.loop(participant))
+      void this.#scan.loop(participant).finally(this.#underWay.begin())
+      void forgetting.loop(participant).finally(this.#underWay.begin())
     }
   }
 
-  async transaction<T>(
+  transaction<T>(
     work: Work<Handles<D>, T>,
     options: TransactionOptions<keyof D & string> = {},
   ): Promise<T> {
-    this.#refuseWhenClosed()
-    if (typeof work !== 'function') {
-      throw wrong(`transaction() ${typeOf(work)}`, 'a function as first argument')
+    try {
+      this.#refuseWhenClosed()
+      if (typeof work !== 'function') {
+        throw wrong(`transaction() ${typeOf(work)}`, 'a function as first argument')
+      }
+      const checked = checkOptions(this.#defaults, options, this.#names, this.#retentionMs)
+      return this.#whileOpen(() => runTransaction(this.#setting, checked, work))
+    } catch (error) {
+      return Promise.reject(error)
     }
-    const names = [...this.#participants.keys()]
-    const checked = checkOptions(this.#defaults, options, names, this.#retentionMs)
-    return this.#whileOpen(() => runTransaction(this.#setting, checked, work))
   }
 
   async outcome(id: string, options: OutcomeOptions = {}): Promise<OutcomeAnswer> {
@@ -251,10 +255,12 @@ class AssentObject<D extends Definitions> implements Assent<D> {
   }
 
   async #close(): Promise<void> {
-    const running = [...this.#background]
     this.#closing.abort()
     const waited = new AbortController()
-    await Promise.race([Promise.all(running), this.#world.sleep(LIMITS.closeMs, waited.signal)])
+    await Promise.race([
+      this.#underWay.whenNone(),
+      this.#world.sleep(LIMITS.closeMs, waited.signal),
+    ])
     waited.abort()
     await Promise.all([...this.#participants.values()].map((participant) => participant.close()))
   }
@@ -262,18 +268,9 @@ class AssentObject<D extends Definitions> implements Assent<D> {
   /** Runs what `close()` has to wait for. */
   #whileOpen<T>(work: () => Promise<T>): Promise<T> {
     const running = work()
-    this.#keep(
-      running.then(
-        () => undefined,
-        () => undefined,
-      ),
-    )
+    const ended = this.#underWay.begin()
+    running.then(ended, ended)
     return running
-  }
-
-  #keep(work: Promise<void>): void {
-    this.#background.add(work)
-    void work.finally(() => this.#background.delete(work))
   }
 
   #refuseWhenClosed(): void {

@@ -81,7 +81,7 @@ async function attemptOnce<Handles, T>(
   })
   const tx = new RunningTransaction(txid, over, run)
   const handles = makeHandles(run, participants) as Handles
-  const { value, id } = await run.execute(async () => work(handles, tx))
+  const { value, id } = await run.execute(() => work(handles, tx))
   for (const then of tx.committed) {
     try {
       await then()

@@ -125,10 +125,12 @@ export async function beginAlone(
   return { kind: 'failed', cause: notBegun(reply.tags) }
 }
 
-/** What running the first statement gives, and what became of BEGIN. */
+/** Told of the first statement, as node-postgres tells it, and of what became of BEGIN. */
 export interface BegunWith {
-  readonly result: Promise<unknown>
-  readonly begun: Promise<Begun>
+  /** Once. An error of the statement may be told before it is known what became of BEGIN. */
+  readonly onResult: (error: Error | null, result: unknown) => void
+  /** Once; while the answer is still being read, so nothing may be sent on the connection yet. */
+  readonly onBegun: (begun: Begun) => void
 }
 
 /** Whether a query of the user's can travel behind BEGIN (see above). */
@@ -178,31 +180,28 @@ export function beginWith(
   Query: PgQueryClass,
   ahead: Ahead,
   [config, values]: readonly unknown[],
-): BegunWith {
-  const result = Promise.withResolvers<unknown>()
+  { onResult, onBegun }: BegunWith,
+): void {
   const done: PgQuery['callback'] = (error, answer) => {
-    if (error) {
-      // As the driver does: a stack that leads to the program instead of the socket.
-      Error.captureStackTrace(error)
-      result.reject(error)
-    } else result.resolve(answer)
+    // As the driver does: a stack that leads to the program instead of the socket.
+    if (error) Error.captureStackTrace(error)
+    onResult(error, answer)
   }
   const query = new (travellingClass(Query))(config, values, done)
-  const journey = new Journey(ahead)
+  const journey = new Journey(ahead, onBegun)
   query.journey = journey
   // Where the driver reads it.
   query.query_timeout = timeoutOf(config)
   client.query(query)
-  return { result: result.promise, begun: journey.begun }
 }
 
 /** What is known of BEGIN while it travels with a query of the user's. */
 class Journey implements WireListener {
-  readonly begun: Promise<Begun>
   readonly #ahead: Ahead
   /** How many statements precede the user's. */
   readonly #count: number
-  readonly #resolve: (begun: Begun) => void
+  readonly #onBegun: (begun: Begun) => void
+  #isSettled = false
   readonly #tags: string[] = []
   #connection: PgConnection | undefined
   #stopListening = (): void => undefined
@@ -211,12 +210,10 @@ class Journey implements WireListener {
   #failure: unknown
   #ctid: string | undefined
 
-  constructor(ahead: Ahead) {
+  constructor(ahead: Ahead, onBegun: (begun: Begun) => void) {
     this.#ahead = ahead
+    this.#onBegun = onBegun
     this.#count = ahead.statements.length + (ahead.claim === undefined ? 0 : 1)
-    const { promise, resolve } = Promise.withResolvers<Begun>()
-    this.begun = promise
-    this.#resolve = resolve
   }
 
   /** Writes our statements; the driver writes the user's, and the Sync, right behind them. */
@@ -285,7 +282,9 @@ class Journey implements WireListener {
   #settle(begun: Begun): void {
     this.#stopListening()
     this.#parsing?.completed(this.#tags.length)
-    this.#resolve(begun)
+    if (this.#isSettled) return
+    this.#isSettled = true
+    this.#onBegun(begun)
   }
 }
 

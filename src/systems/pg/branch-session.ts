@@ -48,9 +48,17 @@ export interface SessionFacts {
 type Opening =
   /** BEGIN was not sent. */
   | { readonly kind: 'closed' }
-  | { readonly kind: 'opening'; readonly opened: Promise<void> }
+  | { readonly kind: 'opening' }
   | { readonly kind: 'open' }
   | { readonly kind: 'failed'; readonly error: AssentError }
+
+/** The first statement, and the promise that its caller has. */
+interface First {
+  readonly args: readonly unknown[]
+  readonly attempt: number
+  readonly resolve: (result: unknown) => void
+  readonly reject: (error: Error) => void
+}
 
 /** How often BEGIN is tried: pooled connections can be dead without knowing it, all of them. */
 const ATTEMPTS = 3
@@ -60,6 +68,8 @@ export class BranchSession {
   readonly #facts: SessionFacts
   #lent: Lent
   #opening: Opening = { kind: 'closed' }
+  /** For those who wait until BEGIN was answered, if anybody does. */
+  #opened: PromiseWithResolvers<undefined> | undefined
   /** Statements that wait for BEGIN to be answered. */
   #waiting = 0
   /** `between`: one was given up, and another is awaited. */
@@ -105,7 +115,7 @@ export class BranchSession {
       case 'closed':
         return this.#begin(args)
       case 'opening':
-        return this.#afterwards(this.#opening.opened, args)
+        return this.#afterwards(args)
       case 'failed':
         throw this.#opening.error
     }
@@ -118,13 +128,13 @@ export class BranchSession {
 
   /** Makes sure that BEGIN was answered. Resolves with why it could not be. */
   async ensureOpen(): Promise<AssentError | undefined> {
-    if (this.#opening.kind === 'closed') void this.#open(() => this.#beginAlone())
+    if (this.#opening.kind === 'closed') void this.#openAlone()
     return this.settled()
   }
 
   /** Waits until BEGIN, if it was sent, was answered. Resolves with why it could not be. */
   async settled(): Promise<AssentError | undefined> {
-    if (this.#opening.kind === 'opening') await this.#opening.opened.catch(() => undefined)
+    if (this.#opening.kind === 'opening') await this.#whenOpened()
     return this.#failure()
   }
 
@@ -168,37 +178,87 @@ export class BranchSession {
   #begin(args: readonly unknown[]): unknown {
     const { Query } = this.#facts
     if (Query === undefined || !canTravel(args)) {
-      return this.#afterwards(
-        this.#open(() => this.#beginAlone()),
-        args,
-      )
+      void this.#openAlone()
+      return this.#afterwards(args)
     }
-    const first = Promise.withResolvers<unknown>()
-    this.#open(async () => {
-      for (let attempt = 1; ; attempt += 1) {
-        const { guard, client } = this.#lent
-        const statements = this.#statements()
-        // Only once: if a claim is why BEGIN failed, the next goes without.
-        const mark = attempt === 1 ? this.#firstClaim(args) : undefined
-        const claim = mark === undefined ? undefined : claimFirst(this.#facts.names, mark)
-        const ownTags = statements.length + (claim === undefined ? 0 : 1)
-        const sentAt = this.#facts.world.now()
-        const { result, begun } = guard.begin(ownTags, args[0], () =>
-          beginWith(client, Query, { statements, claim }, args),
-        )
-        // The statement's own failure is the user's, once it is known that the transaction began.
-        result.catch(() => undefined)
-        const answer = await begun
-        if (mark !== undefined) this.#learnClaim(mark, answer)
-        if (await this.#isToBeTriedAgain(answer, attempt, sentAt)) continue
-        const isOwn = ['begun', 'unwritten', 'unanswered'].includes(answer.kind)
-        if (isOwn) first.resolve(result)
-        return answer
-      }
-    }).catch((error: unknown) => {
-      first.reject(error)
+    this.#opening = { kind: 'opening' }
+    return new Promise((resolve, reject) => {
+      this.#travel(Query, { args, attempt: 1, resolve, reject })
     })
-    return first.promise
+  }
+
+  #travel(Query: PgQueryClass, first: First): void {
+    const { guard, client } = this.#lent
+    const { args, attempt } = first
+    const statements = this.#statements()
+    // Only once: if a claim is why BEGIN failed, the next goes without.
+    const mark = attempt === 1 ? this.#firstClaim(args) : undefined
+    const claim = mark === undefined ? undefined : claimFirst(this.#facts.names, mark)
+    const ownTags = statements.length + (claim === undefined ? 0 : 1)
+    const sentAt = this.#facts.world.now()
+    let result: (() => void) | undefined
+    // The statement's own failure is the user's once it is known that the transaction began.
+    let isOwn = false
+    const own = (): void => {
+      isOwn = true
+      result?.()
+    }
+    const onResult = (error: Error | null, value: unknown): void => {
+      result = () => {
+        if (error === null) first.resolve(value)
+        else first.reject(error)
+      }
+      if (isOwn) result()
+    }
+    const onBegun = (answer: Begun): void => {
+      if (mark !== undefined) this.#learnClaim(mark, answer)
+      if (answer.kind === 'begun') {
+        this.#settle({ kind: 'open' })
+        own()
+      } else void this.#notBegun(answer, sentAt, Query, first, own)
+    }
+    try {
+      guard.begin(ownTags, args[0], () => {
+        beginWith(client, Query, { statements, claim }, args, { onResult, onBegun })
+      })
+    } catch (error) {
+      this.#fail(error, first)
+    }
+  }
+
+  /** There may be another connection to try. Never rejects. */
+  async #notBegun(
+    answer: Exclude<Begun, { kind: 'begun' }>,
+    sentAt: number,
+    Query: PgQueryClass,
+    first: First,
+    own: () => void,
+  ): Promise<void> {
+    try {
+      // The connection is still busy with the answer.
+      await Promise.resolve()
+      if (await this.#isToBeTriedAgain(answer, first.attempt, sentAt)) {
+        this.#travel(Query, { ...first, attempt: first.attempt + 1 })
+        return
+      }
+      if (answer.kind === 'unwritten') {
+        own()
+        // Nothing of it counts: as if the statement had never been given.
+        await this.#lendAnother()
+        this.#settle({ kind: 'closed' })
+        return
+      }
+      if (answer.kind === 'unanswered') own()
+      this.#fail(answer.cause, first)
+    } catch (error) {
+      this.#fail(error, first)
+    }
+  }
+
+  #fail(cause: unknown, first: First): void {
+    const error = connectError(this.#facts.name, cause)
+    this.#settle({ kind: 'failed', error })
+    first.reject(error)
   }
 
   /**
@@ -236,35 +296,28 @@ export class BranchSession {
     return beginStatements(this.#facts.request, connection)
   }
 
-  #open(begin: () => Promise<Begun>): Promise<void> {
-    const opened = this.#opened(begin)
-    this.#opening = { kind: 'opening', opened }
-    opened.catch(() => undefined)
-    return opened
+  /** BEGIN by itself. Never rejects. */
+  async #openAlone(): Promise<void> {
+    this.#opening = { kind: 'opening' }
+    try {
+      const begun = await this.#beginAlone()
+      if (begun.kind === 'begun') this.#settle({ kind: 'open' })
+      else if (begun.kind === 'unwritten') throw new Error('BEGIN was not written')
+      else throw begun.cause
+    } catch (error) {
+      this.#settle({ kind: 'failed', error: connectError(this.#facts.name, error) })
+    }
   }
 
-  async #opened(begin: () => Promise<Begun>): Promise<void> {
-    try {
-      const begun = await begin()
-      switch (begun.kind) {
-        case 'begun':
-          this.#opening = { kind: 'open' }
-          return
-        case 'unwritten':
-          // Nothing of it counts: as if the statement had never been given.
-          await this.#lendAnother()
-          this.#opening = { kind: 'closed' }
-          return
-        case 'failed':
-        case 'lost':
-        case 'unanswered':
-          throw connectError(this.#facts.name, begun.cause)
-      }
-    } catch (error) {
-      const failed = connectError(this.#facts.name, error)
-      this.#opening = { kind: 'failed', error: failed }
-      throw failed
-    }
+  #settle(opening: Opening): void {
+    this.#opening = opening
+    this.#opened?.resolve(undefined)
+    this.#opened = undefined
+  }
+
+  #whenOpened(): Promise<undefined> {
+    this.#opened ??= Promise.withResolvers<undefined>()
+    return this.#opened.promise
   }
 
   /** Whether there is another connection to try; takes it. */
@@ -292,13 +345,10 @@ export class BranchSession {
     this.#onLend?.(lent)
   }
 
-  async #afterwards(opened: Promise<void>, args: readonly unknown[]): Promise<unknown> {
+  async #afterwards(args: readonly unknown[]): Promise<unknown> {
     this.#waiting += 1
-    try {
-      await opened
-    } finally {
-      this.#waiting -= 1
-    }
+    await this.#whenOpened()
+    this.#waiting -= 1
     // The transaction may not have begun, but been left unwritten: then one of those that waited
     // is the first, and the others wait for its BEGIN.
     return this.#send(args)

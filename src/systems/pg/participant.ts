@@ -126,8 +126,12 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
     return makeHandle(this.#pool, join as () => Promise<PgBranch>) as PgHandle<P>
   }
 
-  async join(request: JoinRequest): Promise<PgBranch> {
+  join(request: JoinRequest): Promise<PgBranch> {
     const lend = (): Promise<Lent> => this.#lend(request)
+    return lend().then((lent) => this.#branch(request, lent, lend))
+  }
+
+  #branch(request: JoinRequest, lent: Lent, lend: () => Promise<Lent>): PgBranch {
     const { world } = this.#context
     const session = new BranchSession(
       {
@@ -145,7 +149,7 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
           this.#site.forget()
         },
       },
-      await lend(),
+      lent,
     )
     return new PgBranch({
       name: this.name,
@@ -209,28 +213,26 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
   }
 
   /** A connection of the pool, or an error once time is over; one that comes later goes back. */
-  async #take(request: JoinRequest): Promise<PgPoolClient> {
-    const taken = Promise.withResolvers<PgPoolClient>()
-    const callOff = request.waiting.whenOver(() => {
-      taken.reject(new Error('its pool had no connection in time'))
-    })
-    try {
-      void this.#pool.connect().then(
-        (client) => {
-          if (request.waiting.isOver) client.release()
-          else taken.resolve(client)
-        },
-        (error: unknown) => {
-          taken.reject(error)
-        },
-      )
-      return await taken.promise
-    } catch (cause) {
+  #take({ waiting }: JoinRequest): Promise<PgPoolClient> {
+    return new Promise((resolve, reject) => {
+      const callOff = waiting.whenOver(() => {
+        reject(connectError(this.name, new Error('its pool had no connection in time')))
+      })
       // A pool whose settings can't be read throws, instead of rejecting.
-      throw connectError(this.name, cause)
-    } finally {
-      callOff()
-    }
+      const fail = (cause: unknown): void => {
+        callOff()
+        reject(connectError(this.name, cause))
+      }
+      try {
+        this.#pool.connect().then((client) => {
+          callOff()
+          if (waiting.isOver) client.release()
+          else resolve(client)
+        }, fail)
+      } catch (cause) {
+        fail(cause)
+      }
+    })
   }
 
   readyToMark(): Promise<MarkSite> {
