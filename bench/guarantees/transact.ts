@@ -75,28 +75,28 @@ function begin(
 ): Promise<void> {
   const [claim] = lines.filter(({ tag }) => tag.startsWith('INSERT'))
   const statements = claim === undefined ? lines : lines.slice(0, -1)
-  return new Promise((resolve, reject) => {
-    let result: (() => void) | undefined
-    let isBegun = false
-    beginWith(inside(client), Query, { statements, claim }, [statement], {
-      onBegun: (begun) => {
-        if (begun.kind === 'unwritten') reject(new Error('the statement was not written'))
-        else if (begun.kind !== 'begun') reject(begun.cause)
-        else if (claim !== undefined && begun.ctid === undefined) {
-          reject(new Error('the claim was not written'))
-        }
-        isBegun = true
-        result?.()
-      },
-      onResult: (error) => {
-        result = () => {
-          if (error === null) resolve()
-          else reject(error)
-        }
-        if (isBegun) result()
-      },
-    })
+  const { promise, resolve, reject } = Promise.withResolvers<undefined>()
+  let result: (() => void) | undefined
+  let isBegun = false
+  beginWith(inside(client), Query, { statements, claim }, [statement], {
+    onBegun: (begun) => {
+      if (begun.kind === 'unwritten') reject(new Error('the statement was not written'))
+      else if (begun.kind !== 'begun') reject(begun.cause)
+      else if (claim !== undefined && begun.ctid === undefined) {
+        reject(new Error('the claim was not written'))
+      }
+      isBegun = true
+      result?.()
+    },
+    onResult: (error) => {
+      result = () => {
+        if (error === null) resolve(undefined)
+        else reject(error)
+      }
+      if (isBegun) result()
+    },
   })
+  return promise
 }
 
 function say(client: pg.PoolClient, lines: readonly Line[]) {

@@ -57,20 +57,20 @@ export class Over implements Waiting {
 
   /** The promise, or the reason if that comes first. */
   unless<T>(promise: Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const callOff = this.whenOver(() => {
-        reject(this.reason)
-      })
-      promise.then(
-        (value) => {
-          callOff()
-          resolve(value)
-        },
-        (error: unknown) => {
-          callOff()
-          reject(error)
-        },
-      )
+    const { promise: waited, resolve, reject } = Promise.withResolvers<T>()
+    const callOff = this.whenOver(() => {
+      reject(this.reason)
     })
+    promise.then(
+      (value) => {
+        callOff()
+        resolve(value)
+      },
+      (error: unknown) => {
+        callOff()
+        reject(error)
+      },
+    )
+    return waited
   }
 }

@@ -198,7 +198,7 @@ class AssentObject<D extends Definitions> implements Assent<D> {
       const checked = checkOptions(this.#defaults, options, this.#names, this.#retentionMs)
       return this.#whileOpen(() => runTransaction(this.#setting, checked, work))
     } catch (error) {
-      return Promise.reject(error)
+      return rejected(error)
     }
   }
 
@@ -339,6 +339,13 @@ function checkSetting(setting: AssentSetting<Definitions>): void {
     }
     throw wrong(`participant ${name} ${typeOf(definition)}`, 'what pg(pool) returns')
   }
+}
+
+/** What an async function would do; `transaction` saves the promises of one. */
+function rejected(error: unknown): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  reject(error)
+  return promise
 }
 
 function defaultsOf(setting: AssentSetting<Definitions>): TransactionOptions {
