@@ -27,7 +27,8 @@ export function twoPhaseError(
     case 'aborted':
     case 'unknown': {
       const context = { transactionId: formatTransactionId(id), isRetryable, isMarked: true }
-      return failure(state.told, state.trouble, context, twoPhaseLedger(state))
+      const ledger = twoPhaseLedger(state, escaped(state.told, state.trouble))
+      return failure(state.told, state.trouble, context, ledger)
     }
     case 'nothing':
       return undefined
@@ -45,16 +46,29 @@ export function onePhaseError(
     case 'nothing':
       return undefined
     case 'aborted':
-    case 'unknown':
-      return failure(
-        state.told,
-        state.trouble,
-        { ...context, isMarked: false },
-        onePhaseLedger(state),
-      )
+    case 'unknown': {
+      const ledger = onePhaseLedger(state, escaped(state.told, state.trouble))
+      return failure(state.told, state.trouble, { ...context, isMarked: false }, ledger)
+    }
     default:
       return assertNever(state.told)
   }
+}
+
+/**
+ * The branch whose transaction was ended behind everybody's back, in one that is aborted. Nobody can
+ * tell whether that was a ROLLBACK or a COMMIT of a part of the work, so nobody is told "aborted".
+ */
+function escaped(told: Outcome | 'nothing', trouble: readonly Trouble[]): string | undefined {
+  if (told !== 'aborted') return undefined
+  const found = trouble.find(
+    ({ kind, cause }) =>
+      kind === 'refused' &&
+      cause instanceof AssentError &&
+      cause.code === 'ASSENT_TRANSACTION_CONTROL' &&
+      cause.outcome === 'unknown',
+  )
+  return found?.kind === 'refused' ? found.branch : undefined
 }
 
 function failure(
@@ -63,6 +77,8 @@ function failure(
   context: ErrorContext & { readonly isMarked: boolean },
   ledger: string,
 ): AssentError {
+  const branch = escaped(outcome, trouble)
+  if (branch !== undefined) return escapedError(branch, trouble, context.transactionId, ledger)
   const [first] = trouble
   const end = sentence(outcome, context.isMarked)
   const told = { outcome, ledger, transactionId: context.transactionId }
@@ -97,6 +113,26 @@ function failure(
       : `The answer of ${first.branch} was lost: ${text}. ${end}`,
     retryable,
     cause,
+  })
+}
+
+function escapedError(
+  branch: string,
+  trouble: readonly Trouble[],
+  transactionId: string,
+  ledger: string,
+): AssentError {
+  const { cause } = trouble.find((each) => each.kind === 'refused' && each.branch === branch) ?? {}
+  const why = cause instanceof AssentError ? cause.message : String(cause)
+  return new AssentError({
+    code: 'ASSENT_TRANSACTION_CONTROL',
+    outcome: 'unknown',
+    transactionId,
+    message:
+      `${why}. If it was ended by a COMMIT, what was done in ${branch} before is durable there: look ` +
+      `at your own rows. Nothing else is committed`,
+    cause: cause instanceof AssentError ? cause.cause : cause,
+    ledger,
   })
 }
 
@@ -139,13 +175,13 @@ function lostVote(state: twoPhase.TwoPhaseState, id: TransactionId): AssentError
   })
 }
 
-function twoPhaseLedger(state: twoPhase.TwoPhaseState): string {
+function twoPhaseLedger(state: twoPhase.TwoPhaseState, left?: string): string {
   const { decider, voters, readers } = state.plan
   const isAborted = state.decision === 'abandoned' || state.decision === 'abort'
   const decided = state.decision === 'commit' ? 'committed' : isAborted ? 'rolled back' : 'unknown'
   return [
-    `${decider}: ${decided} (decider)`,
-    ...voters.map((voter) => `${voter}: ${voterWord(state, voter)}`),
+    `${decider}: ${left === decider ? 'unknown' : decided} (decider)`,
+    ...voters.map((voter) => `${voter}: ${voter === left ? 'unknown' : voterWord(state, voter)}`),
     ...readers.map((reader) => `${reader}: only read`),
   ].join(' · ')
 }
@@ -169,10 +205,10 @@ function voterWord(state: twoPhase.TwoPhaseState, voter: string): string {
   }
 }
 
-function onePhaseLedger(state: onePhase.OnePhaseState): string {
+function onePhaseLedger(state: onePhase.OnePhaseState, left?: string): string {
   const [writer] = state.plan.writers
   const readers = state.plan.readers.map((reader) => `${reader}: only read`)
   if (writer === undefined) return readers.join(' · ')
-  const isOpen = state.commit === 'unknown' || state.commit === 'sent'
+  const isOpen = state.commit === 'unknown' || state.commit === 'sent' || writer === left
   return [`${writer}: ${isOpen ? 'unknown' : 'rolled back'}`, ...readers].join(' · ')
 }

@@ -132,7 +132,9 @@ export class Run {
    */
   #firstClaim(name: string, participant: Participant): Mark | undefined {
     const { reads, decider, txid } = this.#options
-    const writers = [...this.#joinings.values()].filter((joining) => !reads.has(joining.name))
+    const writers = [...this.#joinings.values()].filter(
+      (joining) => !reads.has(joining.name) && !joining.failed,
+    )
     const isDecider = writers.length > 1 && name === (decider ?? writers[1]?.name)
     const others = writers.filter((joining) => joining.name !== name)
     if (!isDecider || others.some(({ joined }) => joined?.canPrepare === false)) return undefined

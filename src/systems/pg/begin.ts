@@ -183,12 +183,13 @@ export function beginWith(
   { onResult, onBegun }: BegunWith,
 ): void {
   const done: PgQuery['callback'] = (error, answer) => {
-    // As the driver does: a stack that leads to the program instead of the socket.
-    if (error) Error.captureStackTrace(error)
+    // As the driver does: a stack that leads to the program instead of the socket. (A type parser
+    // may have thrown something that can't have one.)
+    if (error instanceof Error && Object.isExtensible(error)) Error.captureStackTrace(error)
     onResult(error, answer)
   }
   const query = new (travellingClass(Query))(config, values, done)
-  const journey = new Journey(ahead, onBegun)
+  const journey = new Journey(client.connection, ahead, onBegun)
   query.journey = journey
   // Where the driver reads it.
   query.query_timeout = timeoutOf(config)
@@ -201,16 +202,18 @@ class Journey implements WireListener {
   /** How many statements precede the user's. */
   readonly #count: number
   readonly #onBegun: (begun: Begun) => void
+  readonly #connection: PgConnection
   #isSettled = false
+  #isSubmitted = false
   readonly #tags: string[] = []
-  #connection: PgConnection | undefined
   #stopListening = (): void => undefined
   #parsing: Parsing | undefined
   #warning: string | undefined
   #failure: unknown
   #ctid: string | undefined
 
-  constructor(ahead: Ahead, onBegun: (begun: Begun) => void) {
+  constructor(connection: PgConnection, ahead: Ahead, onBegun: (begun: Begun) => void) {
+    this.#connection = connection
     this.#ahead = ahead
     this.#onBegun = onBegun
     this.#count = ahead.statements.length + (ahead.claim === undefined ? 0 : 1)
@@ -218,7 +221,7 @@ class Journey implements WireListener {
 
   /** Writes our statements; the driver writes the user's, and the Sync, right behind them. */
   set(connection: PgConnection): void {
-    this.#connection = connection
+    this.#isSubmitted = true
     const wire = Wire.of(connection)
     this.#stopListening = wire.listen(this)
     this.#parsing = wire.writeAhead(this.#ahead.statements, this.#ahead.claim)
@@ -242,11 +245,11 @@ class Journey implements WireListener {
   onDriverError(cause: unknown, writing: 'now' | 'done'): void {
     this.#failure = cause
     // What the driver has written by then, and whether it ends with a Sync, depends on its version.
-    if (writing === 'now') this.#settle({ kind: 'unwritten' })
-    else if (!isServerError(cause)) {
-      const kind = this.#connection?.stream.destroyed === false ? 'unanswered' : 'lost'
-      this.#settle({ kind, cause })
-    }
+    const isDead = this.#connection.stream.destroyed
+    // It waited for its turn, behind somebody's query.
+    if (!this.#isSubmitted && isDead) this.#settle({ kind: 'lost', cause })
+    else if (writing === 'now') this.#settle({ kind: 'unwritten' })
+    else if (!isServerError(cause)) this.#settle({ kind: isDead ? 'lost' : 'unanswered', cause })
   }
 
   onNotice(notice: Notice): void {

@@ -237,6 +237,8 @@ export class BranchSession {
     try {
       // The connection is still busy with the answer.
       await Promise.resolve()
+      // Whatever wraps the driver has thrown as well.
+      if (this.#opening.kind === 'failed') return
       if (await this.#isToBeTriedAgain(answer, first.attempt, sentAt)) {
         this.#travel(Query, { ...first, attempt: first.attempt + 1 })
         return

@@ -22,6 +22,7 @@ import {
   claimStatements,
   commitAlone,
   commitClaimed,
+  commitUnclaimed,
   endStatement,
   markTag,
   securedClaim,
@@ -192,10 +193,12 @@ export class PgBranch implements Branch {
     this.#stage = stageAfter(reply, answer, 'over')
     if (this.#stage === 'open') await this.#rollBack()
     this.#release()
-    if (this.#claim === 'secured') return answer
+    if (this.#claim === 'secured' || answer.answer === 'yes') return answer
     // Without a mark, nobody resets the role first.
-    const asSent = this.#claim === 'none' ? { ...facts, role: 'as it is' as const } : facts
-    return this.#explained(answer, reply, asSent)
+    const asSent = this.claimed === undefined ? { ...facts, role: 'as it is' as const } : facts
+    const explained = this.#explained(answer, reply, asSent)
+    await this.#withdraw(isLeft(explained))
+    return explained
   }
 
   async end(decision: 'commit' | 'abort', gid: Gid | undefined): Promise<EndAnswer> {
@@ -203,13 +206,15 @@ export class PgBranch implements Branch {
     const isMaybePrepared = this.#stage === 'prepared' || this.#stage === 'unclear'
     if (isMaybePrepared && gid !== undefined) return this.#endPrepared(decision, gid)
     if (this.#stage === 'open') await this.#rollBack()
-    // The user's own COMMIT made it durable, and nobody was asked for a vote.
-    if (this.claimed !== undefined && this.fault()?.outcome === 'unknown') {
-      await this.#facts.withdraw(this.claimed.id.txid)
-    }
+    await this.#withdraw(this.fault()?.outcome === 'unknown')
     this.#release()
     // Safe: COMMIT was never sent on this connection, so the server rolls back whatever is open.
     return { answer: 'done' }
+  }
+
+  /** Of a claim that a COMMIT of the user's may have made durable. */
+  async #withdraw(isDue: boolean): Promise<void> {
+    if (isDue && this.claimed !== undefined) await this.#facts.withdraw(this.claimed.id.txid)
   }
 
   leave(): void {
@@ -239,10 +244,11 @@ export class PgBranch implements Branch {
   } {
     if (this.#claim === 'secured') return { statements: COMMIT_ONLY, expected: committed([]) }
     const { claimed } = this.#session
-    if (this.#claim === 'none' || claimed === undefined) {
+    if (claimed === undefined) {
       return { statements: commitAlone(facts.idleMs), expected: committed(ALONE_TAGS) }
     }
-    const statements = commitClaimed(facts, claimed)
+    const isAlone = this.#claim === 'none'
+    const statements = isAlone ? commitUnclaimed(facts, claimed) : commitClaimed(facts, claimed)
     return { statements, expected: committed(securedTags(facts)) }
   }
 
@@ -256,8 +262,8 @@ export class PgBranch implements Branch {
     const code = errorOfOurs(reply, facts)
     if (code === undefined) return answer
     if (['42P01', '3F000', '42703'].includes(code)) return this.#tablesGone()
-    // 22012 is what stops a message of ours: see `securedClaim`.
-    if (code === '22012') return this.#notTheSame(answer)
+    // What stops a message of ours (see `securedClaim`), or a mark without its proof.
+    if (code === '22012' || code === '23502') return this.#notTheSame(answer)
     // 42501: a function took on a role of which no statement told.
     return code === '42501' && facts.role === 'as it is' ? this.#roleHidden() : answer
   }
@@ -283,7 +289,8 @@ export class PgBranch implements Branch {
       answer: answer.answer,
       cause: new AssentError({
         code: 'ASSENT_TRANSACTION_CONTROL',
-        outcome: 'aborted',
+        // Of this branch's work alone: whether a COMMIT or a ROLLBACK ended it, nobody can tell.
+        outcome: 'unknown',
         message:
           `The transaction in ${this.name} is not the one that Assent began, or its claim is gone: a ` +
           `statement or a function ended it, changed idle_in_transaction_session_timeout, or deleted ` +
@@ -373,6 +380,13 @@ function stageAfter(reply: Reply, answer: Answer, onYes: Stage): Stage {
 function errorOfOurs(reply: Reply, facts: EndFacts): string | undefined {
   if (reply.kind === 'lost' || reply.tags.length !== tagsBefore(facts).length) return undefined
   return reply.error?.code
+}
+
+/** Whether the branch is known to have left its transaction. */
+function isLeft(answer: Answer): boolean {
+  if (answer.answer === 'yes') return false
+  const { cause } = answer
+  return cause instanceof AssentError && cause.code === 'ASSENT_TRANSACTION_CONTROL'
 }
 
 function isSame(one: Mark, other: Mark): boolean {

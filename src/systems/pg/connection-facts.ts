@@ -47,11 +47,13 @@ const NONCES = 999
 const known = new WeakMap<PgClient, ConnectionFacts>()
 
 /**
- * What is known already, and lasts as long as the connection. (A replica may have been promoted since.)
+ * What is known already, and lasts as long as the connection, unless another user of the pool resets
+ * its settings. (A replica may have been promoted since.)
  */
 export function knownFacts(client: PgClient): ConnectionFacts | undefined {
   const facts = known.get(client)
-  return facts?.role === 'primary' ? facts : undefined
+  if (facts?.role !== 'primary') return undefined
+  return Wire.of(client.connection).settings === 'kept' ? facts : undefined
 }
 
 /**
@@ -85,7 +87,8 @@ export async function connectionFacts(
     route,
     nonce: before?.nonce ?? 1 + Math.floor(world.random() * NONCES),
   }
-  if (facts.route === 'direct' && before === undefined) await setForLife(client, facts)
+  const isSet = before !== undefined && Wire.of(client.connection).settings === 'kept'
+  if (facts.route === 'direct' && !isSet) await setForLife(client, facts)
   known.set(client, facts)
   return facts
 }
@@ -99,7 +102,9 @@ async function setForLife(client: PgClient, { timeouts }: ConnectionFacts): Prom
   )
   if (reply.kind === 'lost') throw reply.cause
   if (reply.error !== undefined) throw reply.error
-  Wire.of(client.connection).naming = 'allowed'
+  const wire = Wire.of(client.connection)
+  wire.naming = 'allowed'
+  wire.settings = 'kept'
 }
 
 /** Refuses clients on which our own messages can't be sent. */

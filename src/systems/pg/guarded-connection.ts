@@ -25,8 +25,10 @@ const CONTROL_TAGS = new Set([
   'COMMIT PREPARED',
   'ROLLBACK PREPARED',
 ])
+/** The transaction was ended by a function, say: by a ROLLBACK or by a COMMIT, nobody can tell. */
+const NO_TAG = 'no tag shows how'
 /** After these, a part of the branch's work is out of our hands. */
-const ESCAPING_TAGS = new Set(['COMMIT', 'PREPARE TRANSACTION'])
+const ESCAPING_TAGS = new Set(['COMMIT', 'PREPARE TRANSACTION', NO_TAG])
 
 /** Whether the branch is still in the transaction that it was begun with. */
 type Course =
@@ -247,7 +249,7 @@ export class GuardedConnection implements WireListener {
     if (this.#turn === 'before ours') return
     this.#answered += 1
     this.#heardAt = this.#world.now()
-    if (status === 'I') this.#leave('the transaction is over')
+    if (status === 'I' && this.#course.kind !== 'left') this.#leave(NO_TAG)
     if (this.#course.kind === 'inside' && status === 'E') {
       this.#course = { kind: 'failed', error: this.#lastError }
     } else if (this.#course.kind === 'failed' && status === 'T') {

@@ -53,11 +53,18 @@ class LazyHandle {
 }
 
 /** Joins, then runs the query; the order of calls is the order of statements. */
-function lazily(join: Join, args: readonly unknown[]): unknown {
+function lazily(
+  join: Join,
+  args: readonly unknown[],
+  adopt: (branch: PgBranch) => void = () => undefined,
+): unknown {
   const [config] = args
-  const callback = args.find((arg) => typeof arg === 'function') as
-    ((error: unknown) => void) | undefined
-  const running = join().then((branch) => branch.query(args))
+  const callback = callbackOf(args)
+  const running = join().then((branch) => {
+    // Here, and not in a promise before: whoever has more of them comes later.
+    adopt(branch)
+    return branch.query(args)
+  })
   if (isSubmittable(config)) {
     running.catch((error: unknown) => {
       config.handleError(error instanceof Error ? error : new Error(String(error)))
@@ -71,6 +78,15 @@ function lazily(join: Join, args: readonly unknown[]): unknown {
   return undefined
 }
 
+function callbackOf(args: readonly unknown[]): ((error: unknown) => void) | undefined {
+  const [config] = args
+  const own = typeof config === 'object' && config !== null && 'callback' in config
+  const found = [...args, own ? config.callback : undefined].find(
+    (arg) => typeof arg === 'function',
+  )
+  return found as ((error: unknown) => void) | undefined
+}
+
 /** Members of a client that need no connection. */
 const STATELESS = new Set<string | symbol>(['escapeIdentifier', 'escapeLiteral'])
 /** Members that mean something once the branch has its connection. */
@@ -82,19 +98,20 @@ function guardedClient(pool: PgPool, join: Join): unknown {
   // Listeners are the branch's, not the connection's: that one is the next transaction's soon.
   const events = new EventEmitter()
   let branch: PgBranch | undefined
-  const joined: Join = async () => {
-    if (branch !== undefined) return branch
-    branch = await join()
+  const adopt = (joined: PgBranch): void => {
+    if (branch !== undefined) return
+    branch = joined
     branch.passOn(EVENTS, (event, message) => events.emit(event, message))
-    return branch
   }
   const own: Record<string | symbol, unknown> = {
-    query: (...args: readonly unknown[]) => lazily(joined, args),
+    query: (...args: readonly unknown[]) => lazily(join, args, adopt),
     // The branch's connection ends with the branch, whoever thinks that it is his.
     release: () => undefined,
     end: () => Promise.resolve(),
     connect: async () => {
-      await (await joined()).connect()
+      const joined = await join()
+      adopt(joined)
+      await joined.connect()
     },
   }
   for (const name of ['on', 'once', 'off', 'addListener', 'removeListener'] as const) {

@@ -1,7 +1,7 @@
 /**
  * The mark: the row that a transaction writes in each writing branch.
  *
- * Owns: the SQL of the claim, of the receipt, of the COMMIT that they lead to, and of *Ask*.
+ * Owns: the SQL of the claim, of the receipt, and of the COMMIT that they lead to.
  * Promises: a mark is written, and a branch committed, in the transaction that `BEGIN` of this branch
  * began, or not at all. A claim that travels behind BEGIN under the same Sync can't be anywhere else;
  * every other message proves it by the idle time-out that BEGIN was followed by. Without the proof a
@@ -9,8 +9,7 @@
  * behind it would run.)
  * Never: relies on the user's role, search path or settings.
  */
-import type { Mark, Question } from '../../ports/index.ts'
-import type { Failover } from './epochs.ts'
+import type { Mark } from '../../ports/index.ts'
 import type { Statement } from './wire.ts'
 import type { SchemaNames } from './schema.ts'
 
@@ -74,6 +73,18 @@ function orStop(condition: string): string {
     THEN 1 ELSE 0 END`
 }
 
+/** Changes the row of a claim; the message stops if the row is gone, or something is not so. */
+function changeOrStop(change: string, condition: string): string {
+  return `WITH changed AS (${change} RETURNING 1)
+${orStop(all(condition, 'EXISTS (SELECT FROM changed)'))}`
+}
+
+/** The row of a claim that this transaction has written; `$ctid` and `$txid` by their numbers. */
+function claimAt(ctid: number, txid: number): string {
+  return `mark.ctid OPERATOR(pg_catalog.=) $${ctid}::pg_catalog.tid
+  AND mark.txid OPERATOR(pg_catalog.=) $${txid}::pg_catalog.text`
+}
+
 // --- the statements ---------------------------------------------------------------------------
 
 /**
@@ -125,12 +136,23 @@ export interface FirstClaim {
 /**
  * The claim that travels behind BEGIN, before anything of the user's: nothing has changed role,
  * settings or transaction there. Returns its ctid.
+ *
+ * It says `abort` until the message of COMMIT makes it say `commit` (`securedClaim`):
+ *
+ *   1. the claim travels, and is acknowledged
+ *   2. a function of the user's ends the transaction with a COMMIT that nobody can see, and begins
+ *      another one: the claim is durable
+ *   3. the others prepare, and this process is killed
+ *   4. recovery reads the claim
+ *
+ * Said it `commit` from the start, 4 would commit the others, and what the user's function did
+ * behind 2 would be missing. And nothing can make it say `commit` after 2: that takes the proof.
  */
 export function claimFirst(names: SchemaNames, mark: Mark): Statement {
   const text = textOf(
     names,
     'claim first',
-    () => `${claimSql(names, '$1::pg_catalog.text')} RETURNING ctid::pg_catalog.text`,
+    () => `${claimSql(names, '$1::pg_catalog.text', 'abort')} RETURNING ctid::pg_catalog.text`,
   )
   return { text, values: markValues(mark), again: true }
 }
@@ -145,9 +167,9 @@ export interface EndFacts {
 }
 
 /**
- * What remains to be seen to before the COMMIT of a decider that claimed first. Its row must still be
- * there: the user's statements could reach it. (By ctid: under SERIALIZABLE a look at the index would
- * be in conflict with every other claim on the same page.)
+ * What remains to be seen to before the COMMIT of a decider that claimed first: now the claim says
+ * `commit`, if it is still there, which the user's statements could reach. (By ctid: under
+ * SERIALIZABLE a look at the index would be in conflict with every other claim on the same page.)
  */
 export function securedClaim(
   facts: EndFacts,
@@ -155,12 +177,12 @@ export function securedClaim(
   newIdleMs?: number,
 ): readonly Statement[] {
   const { names, idleMs } = facts
-  const isThere = `EXISTS (SELECT FROM ${names.mark} AS mark
-        WHERE mark.ctid OPERATOR(pg_catalog.=) $2::pg_catalog.tid
-          AND mark.txid OPERATOR(pg_catalog.=) $3::pg_catalog.text)`
   const isShorter = newIdleMs !== undefined
   const text = textOf(names, `secured ${isShorter}`, () =>
-    orStop(all(proven(1), WARNED, DURABLE, isThere, isShorter ? idleFor(4) : undefined)),
+    changeOrStop(
+      `UPDATE ${names.mark} AS mark SET decision = 'commit' WHERE ${claimAt(2, 3)}`,
+      all(proven(1), WARNED, DURABLE, isShorter ? idleFor(4) : undefined),
+    ),
   )
   const values = [shown(idleMs), claim.ctid, claim.mark.id.txid]
   if (isShorter) values.push(String(newIdleMs))
@@ -168,6 +190,22 @@ export function securedClaim(
 }
 export function securedTags(facts: EndFacts): readonly string[] {
   return [...tagsBefore(facts), 'SELECT 1']
+}
+
+/**
+ * COMMIT of a branch that turned out to be alone, and has claimed: its claim would be a decision
+ * that no receipt ever follows.
+ */
+export function commitUnclaimed(facts: EndFacts, claim: FirstClaim): readonly Statement[] {
+  const { names, idleMs } = facts
+  const text = textOf(names, 'unclaimed', () =>
+    changeOrStop(
+      `DELETE FROM ${names.mark} AS mark WHERE ${claimAt(2, 3)}`,
+      all(proven(1), WARNED),
+    ),
+  )
+  const values = [shown(idleMs), claim.ctid, claim.mark.id.txid]
+  return [...before(facts), { text, values, again: true }, COMMIT]
 }
 
 /** COMMIT behind `securedClaim`, in the same message. */
@@ -206,9 +244,9 @@ export function tagsBefore({ role }: EndFacts): readonly string[] {
   return role === 'as it is' ? ['SET CONSTRAINTS'] : ['SET CONSTRAINTS', 'SELECT 1']
 }
 
-/** The tag of a mark that was written. */
+/** The tag of a mark that was written; a claim that is made another mark is changed by a SELECT. */
 export function markTag({ before: written }: MarkFacts): string {
-  return written === undefined ? 'INSERT 0 1' : 'UPDATE 1'
+  return written === undefined ? 'INSERT 0 1' : 'SELECT 1'
 }
 
 // --- the row ----------------------------------------------------------------------------------
@@ -223,9 +261,11 @@ function markStatement(
 ): Statement {
   const isShorter = newIdleMs !== undefined
   const kind = written === undefined ? which : 'rewrite'
-  const sql = { claim: claimSql, receipt: receiptSql, rewrite: rewriteSql }[kind]
-  const ctidAt = PROOF_AT + (isShorter ? 2 : 1)
-  const text = textOf(names, `${kind} ${isShorter}`, () => sql(names, keySql(isShorter), ctidAt))
+  const text = textOf(names, `${kind} ${isShorter}`, () => {
+    if (kind === 'rewrite') return rewriteSql(names, isShorter)
+    const sql = { claim: claimSql, receipt: receiptSql }[kind]
+    return sql(names, keySql(isShorter))
+  })
   const values = [...markValues(mark), shown(idleMs)]
   if (isShorter) values.push(String(newIdleMs))
   if (written !== undefined) values.push(written.ctid)
@@ -240,18 +280,22 @@ function markStatement(
  * Every name is written with its schema, so that no search path of the user's means another one.
  */
 function keySql(isShorter: boolean): string {
-  const idle = isShorter ? idleFor(PROOF_AT + 1) : undefined
   return `CASE
-    WHEN ${all(proven(PROOF_AT), OWN_ROLE, WARNED, DURABLE, idle)}
+    WHEN ${asItMustBe(isShorter)}
     THEN $1::pg_catalog.text END`
+}
+
+function asItMustBe(isShorter: boolean): string {
+  const idle = isShorter ? idleFor(PROOF_AT + 1) : undefined
+  return all(proven(PROOF_AT), OWN_ROLE, WARNED, DURABLE, idle)
 }
 
 const COLUMNS = 'txid, decision, app, register, epoch, participants'
 
 /** The claim, if the epoch is listed and of the present server. */
-function claimSql(names: SchemaNames, key: string): string {
+function claimSql(names: SchemaNames, key: string, decision = 'commit'): string {
   return `INSERT INTO ${names.mark} (${COLUMNS})
-SELECT ${key}, 'commit', $2::pg_catalog.text, $3::pg_catalog.text, epoch.id, $5::pg_catalog.text[]
+SELECT ${key}, '${decision}', $2::pg_catalog.text, $3::pg_catalog.text, epoch.id, $5::pg_catalog.text[]
 FROM ${names.epoch} AS epoch WHERE epoch.id OPERATOR(pg_catalog.=) $4::pg_catalog.text
   AND epoch.server OPERATOR(pg_catalog.=) ${TIMELINE}`
 }
@@ -263,92 +307,19 @@ VALUES (${key}, 'commit', $2::pg_catalog.text, $3::pg_catalog.text, $4::pg_catal
 }
 
 /** Makes another mark of a claim that this transaction has written. */
-function rewriteSql(names: SchemaNames, key: string, ctidAt: number): string {
-  return `UPDATE ${names.mark} AS mark SET txid = ${key}, app = $2::pg_catalog.text,
+function rewriteSql(names: SchemaNames, isShorter: boolean): string {
+  return changeOrStop(
+    `UPDATE ${names.mark} AS mark SET decision = 'commit', app = $2::pg_catalog.text,
   register = $3::pg_catalog.text, epoch = $4::pg_catalog.text, participants = $5::pg_catalog.text[]
-WHERE mark.ctid OPERATOR(pg_catalog.=) $${ctidAt}::pg_catalog.tid
-  AND mark.txid OPERATOR(pg_catalog.=) $1::pg_catalog.text`
+WHERE ${claimAt(PROOF_AT + (isShorter ? 2 : 1), 1)}`,
+    asItMustBe(isShorter),
+  )
 }
 
 function markValues({ id, participants }: Mark): string[] {
   // Quoted: a bare null would be SQL's.
   const array = `{${participants.map((name) => `"${name}"`).join(',')}}`
   return [id.txid, id.app, id.register, id.epoch, array]
-}
-
-/** Removes a claim that became durable by a COMMIT of the user's: nothing was or will be prepared. */
-export function withdrawStatement(names: SchemaNames, txid: string): Statement {
-  return {
-    text: `DELETE FROM ${names.mark} WHERE txid OPERATOR(pg_catalog.=) $1::pg_catalog.text`,
-    values: [txid],
-  }
-}
-
-/**
- * *Ask*, first message: take the key, or read the row that has it.
- *
- * One statement, because the insert waits for a transaction that holds the key, and whatever it
- * then finds is read as of that moment. (Insert-or-select in one statement with a CTE reads as of
- * its beginning, and returned nothing at all when the other side committed meanwhile.)
- * READ WRITE and READ COMMITTED are said explicitly: a role's defaults may be others.
- */
-export function askStatements(
-  names: SchemaNames,
-  question: Question,
-  lockTimeoutMs: number,
-): readonly Statement[] {
-  return [
-    { text: 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE' },
-    { text: `SET LOCAL lock_timeout = ${lockTimeoutMs}` },
-    {
-      text: `INSERT INTO ${names.mark} AS mark (txid, decision, app, register, epoch, participants)
-VALUES ($1::text, 'abort', $2::text, $3::text, $4::text, '{}')
-ON CONFLICT (txid) DO UPDATE SET asked = mark.asked + 1 RETURNING decision, asked`,
-      values: [question.txid, question.app, question.register, question.epoch],
-    },
-  ]
-}
-
-export const ASKED_TAGS: readonly string[] = ['BEGIN', 'SET', 'INSERT 0 1']
-
-/**
- * *Ask*, second message when the key was free: is the epoch remembered by this very server? Asked
- * in a statement of its own, after the insert: read before it, the list could be older than the
- * row's absence.
- */
-export function memoryStatements(
-  names: SchemaNames,
-  epoch: string,
-  failover: Failover,
-): readonly Statement[] {
-  // A replica that loses nothing when it is promoted remembers what its primary did.
-  const isPresent = failover === 'lossless' ? 'true' : `epoch.server = ${TIMELINE}`
-  return [
-    {
-      text: `SELECT EXISTS (SELECT FROM ${names.epoch} AS epoch
-  WHERE epoch.id = $1::text AND ${isPresent} AND epoch.origin = ${names.origin})`,
-      values: [epoch],
-    },
-    // An abort needs no stored row: the owner's claim died with its transaction.
-    { text: 'ROLLBACK' },
-  ]
-}
-
-/** Looks a txid up without a register: only a row that is there says anything. */
-export function lookUpStatements(
-  names: SchemaNames,
-  txid: string,
-  lockTimeoutMs: number,
-): readonly Statement[] {
-  return [
-    { text: 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE' },
-    { text: `SET LOCAL lock_timeout = ${lockTimeoutMs}` },
-    {
-      text: `UPDATE ${names.mark} SET asked = asked + 1 WHERE txid = $1::text RETURNING decision`,
-      values: [txid],
-    },
-    { text: 'COMMIT' },
-  ]
 }
 
 /** Ends a prepared branch. Stands alone in its message: PostgreSQL refuses it inside a block. */

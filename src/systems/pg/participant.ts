@@ -68,6 +68,8 @@ export interface PgOptions {
 
 /** How long no claim goes along with a first statement, after one has failed. */
 const NO_FIRST_CLAIM_MS = 60_000
+/** Serialization failures, deadlocks, and statements that somebody has deallocated. */
+const RETRYABLE = new Set(['40001', '40P01', '26000'])
 /** Pooled connections can be dead without knowing it, all of them, after a server's restart. */
 const JOIN_ATTEMPTS = 3
 
@@ -163,7 +165,7 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
         this.#isRoleHidden = true
       },
       endElsewhere: (gid, decision) => this.endPrepared(gid, decision),
-      hasDeferred: () => this.#site.hasDeferred,
+      hasDeferred: () => this.#register.hasDeferred,
       withdraw: (txid) => this.#register.withdraw(txid),
       onStaleEpoch: () => {
         this.forgetEpoch()
@@ -280,11 +282,11 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
     return endPrepared(this.#asking, gid, decision)
   }
 
-  /** Serialization failures and deadlocks, wherever an ORM has wrapped them. */
+  /** Wherever an ORM has wrapped it. */
   isRetryable(error: unknown): boolean {
     let current: unknown = error
     for (let depth = 0; depth < 5 && current instanceof Error; depth += 1) {
-      if (isServerError(current)) return ['40001', '40P01'].includes(current.code)
+      if (isServerError(current)) return RETRYABLE.has(current.code)
       current = current.cause
     }
     return false

@@ -16,7 +16,7 @@ import {
   lookUpStatements,
   memoryStatements,
   withdrawStatement,
-} from './mark.ts'
+} from './asking.ts'
 import { acknowledged } from './acknowledged.ts'
 import { isYoungSql, openEpochSql, readEpochSql } from './epochs.ts'
 import type { Failover } from './epochs.ts'
@@ -30,6 +30,9 @@ const ASK_LOCK_TIMEOUT_MS = 100
 export const EPOCH_READ_MS = 60_000
 /** How often an epoch is read within one retention, at the least. */
 const EPOCH_READS = 20
+
+/** Deferrable constraints and constraint triggers: COMMIT may have them to run. */
+const HAS_DEFERRED = 'SELECT EXISTS (SELECT FROM pg_trigger WHERE tgdeferrable)'
 
 export interface RegisterFacts {
   readonly names: SchemaNames
@@ -46,6 +49,7 @@ export class Register {
   readonly #failover: Failover
   readonly #epochReadMs: number
   #epoch: { readonly id: string; readonly readAt: number } | undefined
+  #hasDeferred = true
   #reading: Promise<string> | undefined
 
   constructor({ names, connections, world, failover, retentionMs }: RegisterFacts) {
@@ -157,6 +161,11 @@ export class Register {
     return isFresh ? cached.id : undefined
   }
 
+  /** Whether a COMMIT here may have something deferred to run, as of the last reading. */
+  get hasDeferred(): boolean {
+    return this.#hasDeferred
+  }
+
   forgetEpoch(): void {
     this.#epoch = undefined
   }
@@ -173,8 +182,12 @@ export class Register {
 
   async #readEpoch(): Promise<string> {
     const id = await this.#connections.use(async (connection) => {
-      const read = await acknowledged(connection, [{ text: readEpochSql(this.#names) }])
+      const read = await acknowledged(connection, [
+        { text: readEpochSql(this.#names) },
+        { text: HAS_DEFERRED },
+      ])
       const [newest, isPresent] = read.rows[1]?.[0] ?? []
+      this.#hasDeferred = read.rows[2]?.[0]?.[0] !== 'f'
       if (newest != null && isPresent === 'true') return newest
       // None, or of another server: a promoted replica, a recovered backup, a copy.
       return this.#openEpoch(connection)

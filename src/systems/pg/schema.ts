@@ -6,8 +6,6 @@
  * what a table holds.
  * Never: drops anything, or alters a table.
  */
-import { TIMELINE } from './mark.ts'
-
 export const SCHEMA_VERSION = 1
 
 /** The quoted names of everything in the schema. */
@@ -124,17 +122,6 @@ export function siteSql(names: SchemaNames): string {
   (SELECT string_agg(relname, ', ') FROM pg_class WHERE relpersistence <> 'p'
     AND oid IN (${literal(names.mark)}::regclass, ${literal(names.epoch)}::regclass, ${literal(names.database)}::regclass)),
   (${may(names.mark)} AND ${may(names.epoch)} AND ${may(names.database)})::text, current_user::text,
-  extract(epoch FROM pg_postmaster_start_time())::text,
-  EXISTS (SELECT FROM pg_trigger WHERE tgdeferrable)::text
+  extract(epoch FROM pg_postmaster_start_time())::text
 FROM ${names.database} AS database`
-}
-
-/**
- * Reads the newest epoch as *Ask* reads: inside a transaction that writes, and is only obeyed when
- * its COMMIT was acknowledged.
- */
-export function readEpochSql(names: SchemaNames): string {
-  return `UPDATE ${names.epoch} AS epoch SET reads = reads + 1
-WHERE epoch.ordinal = (SELECT max(ordinal) FROM ${names.epoch})
-RETURNING epoch.id, (epoch.server = ${TIMELINE} AND epoch.origin = ${names.origin})::text`
 }

@@ -29,7 +29,6 @@ export class Site {
   readonly #connections: ServiceConnections
   #checked: Promise<MarkSite> | undefined
   #known: MarkSite | undefined
-  #hasDeferred = true
 
   constructor(participant: string, names: SchemaNames, connections: ServiceConnections) {
     this.#participant = participant
@@ -40,11 +39,6 @@ export class Site {
   /** What `ready` resolved with, as long as that stands. */
   get known(): MarkSite | undefined {
     return this.#known
-  }
-
-  /** Whether a COMMIT here may run what was deferred, as of the last check. */
-  get hasDeferred(): boolean {
-    return this.#hasDeferred
   }
 
   /** @throws AssentError that says what to change */
@@ -102,19 +96,7 @@ export class Site {
   }
 
   #judge(facts: readonly (string | null)[]): MarkSite {
-    const [
-      version,
-      ,
-      here,
-      fsync,
-      fullPages,
-      replica,
-      unlogged,
-      privileged,
-      role,
-      start,
-      deferred,
-    ] = facts
+    const [version, , here, fsync, fullPages, replica, unlogged, privileged, role, start] = facts
     if (replica === 'true') {
       throw this.#refuse(
         'ASSENT_REPLICA',
@@ -153,7 +135,6 @@ export class Site {
           `${this.#names.database} TO ${role ?? 'the role'}`,
       )
     }
-    this.#hasDeferred = deferred !== 'false'
     // With the start of its server: two servers grown from one disk image are two databases.
     return { databaseId: `${here ?? ''} ${start ?? ''}` }
   }

@@ -42,6 +42,8 @@ const NO_VALUES: readonly string[] = []
 const MOST_NAMES = 64
 /** After these, what was parsed may be gone. */
 const FORGETTING_TAGS = new Set(['DISCARD ALL', 'DEALLOCATE', 'DEALLOCATE ALL'])
+/** After these, settings of the session may be gone. */
+const RESETTING_TAGS = new Set(['DISCARD ALL', 'RESET'])
 
 const wires = new WeakMap<PgConnection, Wire>()
 const writer = new FrontendMessage()
@@ -51,6 +53,8 @@ export class Wire {
   status: string = '?'
   /** Behind a pooler, the next message may reach a server process that never saw the name. */
   naming: 'allowed' | 'never' = 'never'
+  /** Whether what was set for the life of the session is still set. */
+  settings: 'kept' | 'reset' = 'kept'
   readonly #connection: PgConnection
   readonly #listeners = new Set<WireListener>()
   #ahead: { readonly statements: readonly Statement[]; readonly bytes: Buffer } | undefined
@@ -74,6 +78,7 @@ export class Wire {
     })
     connection.prependListener('commandComplete', ({ text }) => {
       if (FORGETTING_TAGS.has(text)) this.#doubtNames()
+      if (RESETTING_TAGS.has(text)) this.settings = 'reset'
       for (const listener of this.#listeners) listener.onTag?.(text)
     })
     connection.prependListener('errorMessage', (error: ServerError) => {

@@ -1,0 +1,87 @@
+/**
+ * The SQL by which a mark is asked for: by recovery, by `outcome`, and by whoever lost the answer to
+ * a COMMIT.
+ *
+ * Never: changes what a mark says. (`withdrawStatement` removes one that says what its absence does.)
+ */
+import type { Question } from '../../ports/index.ts'
+import type { Failover } from './epochs.ts'
+import { TIMELINE } from './mark.ts'
+import type { SchemaNames } from './schema.ts'
+import type { Statement } from './wire.ts'
+
+/** Removes a claim that a COMMIT of the user's made durable: like its absence, it means abort. */
+export function withdrawStatement(names: SchemaNames, txid: string): Statement {
+  return {
+    text: `DELETE FROM ${names.mark} WHERE decision OPERATOR(pg_catalog.=) 'abort'
+  AND txid OPERATOR(pg_catalog.=) $1::pg_catalog.text`,
+    values: [txid],
+  }
+}
+
+/**
+ * *Ask*, first message: take the key, or read the row that has it.
+ *
+ * One statement, because the insert waits for a transaction that holds the key, and whatever it
+ * then finds is read as of that moment. (Insert-or-select in one statement with a CTE reads as of
+ * its beginning, and returned nothing at all when the other side committed meanwhile.)
+ * READ WRITE and READ COMMITTED are said explicitly: a role's defaults may be others.
+ */
+export function askStatements(
+  names: SchemaNames,
+  question: Question,
+  lockTimeoutMs: number,
+): readonly Statement[] {
+  return [
+    { text: 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE' },
+    { text: `SET LOCAL lock_timeout = ${lockTimeoutMs}` },
+    {
+      text: `INSERT INTO ${names.mark} AS mark (txid, decision, app, register, epoch, participants)
+VALUES ($1::text, 'abort', $2::text, $3::text, $4::text, '{}')
+ON CONFLICT (txid) DO UPDATE SET asked = mark.asked + 1 RETURNING decision, asked`,
+      values: [question.txid, question.app, question.register, question.epoch],
+    },
+  ]
+}
+
+export const ASKED_TAGS: readonly string[] = ['BEGIN', 'SET', 'INSERT 0 1']
+
+/**
+ * *Ask*, second message when the key was free: is the epoch remembered by this very server? Asked
+ * in a statement of its own, after the insert: read before it, the list could be older than the
+ * row's absence.
+ */
+export function memoryStatements(
+  names: SchemaNames,
+  epoch: string,
+  failover: Failover,
+): readonly Statement[] {
+  // A replica that loses nothing when it is promoted remembers what its primary did.
+  const isPresent = failover === 'lossless' ? 'true' : `epoch.server = ${TIMELINE}`
+  return [
+    {
+      text: `SELECT EXISTS (SELECT FROM ${names.epoch} AS epoch
+  WHERE epoch.id = $1::text AND ${isPresent} AND epoch.origin = ${names.origin})`,
+      values: [epoch],
+    },
+    // An abort needs no stored row: the owner's claim died with its transaction.
+    { text: 'ROLLBACK' },
+  ]
+}
+
+/** Looks a txid up without a register: only a row that is there says anything. */
+export function lookUpStatements(
+  names: SchemaNames,
+  txid: string,
+  lockTimeoutMs: number,
+): readonly Statement[] {
+  return [
+    { text: 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE' },
+    { text: `SET LOCAL lock_timeout = ${lockTimeoutMs}` },
+    {
+      text: `UPDATE ${names.mark} SET asked = asked + 1 WHERE txid = $1::text RETURNING decision`,
+      values: [txid],
+    },
+    { text: 'COMMIT' },
+  ]
+}
