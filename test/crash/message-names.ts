@@ -58,8 +58,8 @@ export class MessageNames {
     if (/^SELECT EXISTS \(SELECT FROM "assent"\.epoch/.test(first)) return 'remember'
     if (/^BEGIN/.test(first)) return 'begin'
     if (/\bPREPARE TRANSACTION /.test(all)) return 'vote'
-    if (/INSERT INTO "assent"\.mark|UPDATE "assent"\.mark/.test(all)) return 'claim'
     if (SEES_CLAIM.test(all)) return 'secure'
+    if (/INSERT INTO "assent"\.mark|UPDATE "assent"\.mark/.test(all)) return 'claim'
     if (/current_setting\('server_version_num'\)/.test(all)) return 'facts'
     return 'work'
   }
@@ -69,8 +69,8 @@ export class MessageNames {
   }
 }
 
-/** Looks whether the row of the claim is still there. */
-const SEES_CLAIM = /EXISTS \(SELECT FROM "assent"\.mark AS mark/
+/** A claim that went along with BEGIN, and said `abort` until now. */
+const SEES_CLAIM = /UPDATE "assent"\.mark AS mark SET decision = 'commit' WHERE/
 const UNNAMED = /FROM pg_stat_activity|set_config\('application_name'/
 
 export function kindOf(name: string): Kind {

@@ -127,7 +127,7 @@ describe('the transaction’s own function deletes marks (fault 116)', () => {
     expect(await shop.assent.outcome(txid)).toEqual({ outcome: 'committed' })
   })
 
-  test('its own claim, written with its first statement: aborted, and told why', async () => {
+  test('its own claim, written with its first statement: nothing is committed, and it is told why', async () => {
     const shop = await openShop()
     await writeBoth(shop)
     const work = shop.assent.transaction(async ({ orders, stock }) => {
@@ -135,7 +135,7 @@ describe('the transaction’s own function deletes marks (fault 116)', () => {
       await orders.query('insert into t values (2)')
       await orders.query('delete from assent.mark')
     })
-    const error = await refusal(work, 'ASSENT_TRANSACTION_CONTROL')
+    const error = await refusal(work, 'ASSENT_TRANSACTION_CONTROL', 'unknown')
     expect(error.message).toMatch(/its claim is gone/)
     expect([await shop.orders.count(), await shop.stock.count()]).toEqual([1, 1])
     expect(await shop.stock.prepared()).toEqual([])

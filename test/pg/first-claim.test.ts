@@ -3,74 +3,12 @@
  * what becomes of it when something turns out otherwise.
  */
 import { describe, expect, onTestFinished, test } from 'vitest'
-import pg from 'pg'
-import { createAssent } from 'assent'
-import type { Plan, Report } from 'assent'
-import { pg as participant } from 'assent/pg'
-import { WireProxy } from '../../harness/wire-proxy.ts'
+import type { Plan } from 'assent'
 import { refusal, rejection } from '../support/assent.ts'
-import { freshDatabase } from '../support/databases.ts'
-import type { TestDatabase } from '../support/databases.ts'
-import { kindOfMessage } from '../support/message-kinds.ts'
-
-type Name = 'orders' | 'stock' | 'ledger'
+import { observed } from '../support/observed.ts'
 
 /** Longer than a decider is taken to be there without being asked. */
 const SILENCE = 'select pg_sleep(0.3)'
-
-/** Three databases, each behind a proxy that writes down which messages of Assent's pass. */
-async function observed(config: pg.PoolConfig = {}, ledgerOn: 'first' | 'unprepared' = 'first') {
-  const databases = {
-    orders: await freshDatabase('first'),
-    stock: await freshDatabase('second'),
-    ledger: await freshDatabase(ledgerOn),
-  }
-  const said: string[] = []
-  const reports: Report[] = []
-  const through = async (name: Name) => {
-    const { url } = databases[name]
-    const proxy = await WireProxy.listen({
-      targetPort: Number(new URL(url).port),
-      name: (message) => kindOfMessage(message),
-      onRequest: ({ name: kind }) => {
-        said.push(`${name} ${kind}`)
-        return 'pass'
-      },
-      onAnswer: () => 'pass',
-    })
-    const pool = new pg.Pool({ connectionString: proxy.url(url), ...config })
-    pool.on('error', () => undefined)
-    onTestFinished(async () => {
-      await pool.end()
-      await proxy.close()
-    })
-    return { pool, definition: participant(pool, { recovery: { connectionString: url } }) }
-  }
-  const ways = {
-    orders: await through('orders'),
-    stock: await through('stock'),
-    ledger: await through('ledger'),
-  }
-  const assent = createAssent({
-    app: 'shop',
-    participants: {
-      orders: ways.orders.definition,
-      stock: ways.stock.definition,
-      ledger: ways.ledger.definition,
-    },
-    onReport: (report) => reports.push(report),
-  })
-  onTestFinished(() => assent.close())
-  await assent.migrate()
-  const counts = () => Promise.all(Object.values(databases).map((each) => each.count()))
-  const marks = async (): Promise<Record<Name, readonly unknown[]>> => {
-    const read = (each: TestDatabase): Promise<readonly unknown[]> =>
-      each.sql('select register, participants from assent.mark')
-    const [orders, stock, ledger] = await Promise.all(Object.values(databases).map(read))
-    return { orders: orders!, stock: stock!, ledger: ledger! }
-  }
-  return { assent, databases, ways, said, reports, counts, marks }
-}
 
 const INSERT = 'insert into t values (1)'
 
@@ -256,84 +194,45 @@ describe('what the user’s statements do to it', () => {
     expect(reports.filter((report) => report.type.includes('lost'))).toEqual([])
   })
 
-  test('it is deleted: aborted before anybody is told otherwise', async () => {
+  test('it is deleted: nothing is committed', async () => {
     const { assent, databases, counts } = await observed()
     const work = assent.transaction(async ({ orders, stock }) => {
       await stock.query(INSERT)
       await orders.query(INSERT)
       await orders.query('delete from assent.mark')
     })
-    const error = await refusal(work, 'ASSENT_TRANSACTION_CONTROL')
+    const error = await refusal(work, 'ASSENT_TRANSACTION_CONTROL', 'unknown')
     expect(error.message).toMatch(/its claim is gone/)
     expect(await counts()).toEqual([0, 0, 0])
     expect(await databases.stock.prepared()).toEqual([])
   })
 })
 
-describe('a transaction that was replaced without a trace', () => {
-  /**
-   * A statement that was parsed under a name, outside of any transaction of Assent's, is run by a
-   * function: no tag and no status tells of it.
-   */
-  async function replaceable() {
-    const scene = await observed({ max: 1 })
-    for (const name of ['orders', 'stock'] as const) {
-      await scene.databases[name].sql(`create function run(text) returns int language plpgsql as
-        'begin execute $1; return 1; end'`)
-      const client = await scene.ways[name].pool.connect()
-      await client.query('begin')
-      await client.query({ name: 'again', text: 'ROLLBACK AND CHAIN' })
-      await client.query('rollback')
-      client.release()
-    }
-    return scene
-  }
-  const REPLACE = "select run('EXECUTE again')"
-
-  test('is refused in one database: half of it would be committed', async () => {
-    const { assent, counts } = await replaceable()
-    const work = assent.transaction(async ({ orders }) => {
-      await orders.query(INSERT)
-      await orders.query(REPLACE)
-      await orders.query('insert into t values (2)')
-    })
-    await refusal(work, 'ASSENT_TRANSACTION_CONTROL')
-    expect(await counts()).toEqual([0, 0, 0])
-  })
-
-  test.each(['orders', 'stock'] as const)('is refused where %s decides', async (decider) => {
-    const { assent, counts, databases } = await replaceable()
-    for (const replaced of ['orders', 'stock'] as const) {
-      const work = assent.transaction(
-        async (db) => {
-          await db.stock.query(INSERT)
-          await db.orders.query(INSERT)
-          await db[replaced].query(REPLACE)
-          await db[replaced].query('insert into t values (2)')
-        },
-        { decider },
-      )
-      expect(await rejection(work)).toMatchObject({ outcome: 'aborted' })
-    }
-    expect(await counts()).toEqual([0, 0, 0])
-    expect(await databases.stock.prepared()).toEqual([])
-  })
-
-  test.each(['set local', 'select set_config'] as const)(
-    'can’t be told from one whose idle time-out was changed: %s is refused',
+describe('a branch that claimed and turns out to be the only one', () => {
+  test.each(['at once', 'one after the other'] as const)(
+    'because another could not be had, %s: it commits, and leaves no claim behind',
     async (how) => {
-      const { assent, counts } = await observed()
-      const text =
-        how === 'set local'
-          ? 'set local idle_in_transaction_session_timeout = 0'
-          : "select set_config('idle_in_transaction_session_timeout', '0', true)"
-      const work = assent.transaction(async ({ orders }) => {
+      const { assent, databases, ways, marks, counts, reports } = await observed()
+      await assent.transaction(async ({ orders, stock }) => {
+        await stock.query(INSERT)
         await orders.query(INSERT)
-        await orders.query(text)
       })
-      const error = await refusal(work, 'ASSENT_TRANSACTION_CONTROL')
-      expect(error.message).toMatch(/timeoutMs instead/)
-      expect(await counts()).toEqual([0, 0, 0])
+      await databases.orders.sql('delete from assent.mark')
+      await databases.stock.sql('delete from assent.mark')
+      ways.stock.pool.connect = () => Promise.reject(new Error('no connection today'))
+      let plan: Plan | undefined
+      await assent.transaction(async ({ orders, stock }, tx) => {
+        const optional = stock.query(INSERT)
+        if (how === 'one after the other') await rejection(optional)
+        await Promise.allSettled([optional, orders.query(INSERT)])
+        tx.onCommitted(() => {
+          plan = tx.plan
+        })
+      })
+      expect(plan).toMatchObject({ protocol: 'one-phase', writers: ['orders'] })
+      expect(await counts()).toEqual([2, 1, 0])
+      expect(await marks()).toEqual({ orders: [], stock: [], ledger: [] })
+      expect(reports).toEqual([])
     },
   )
 })

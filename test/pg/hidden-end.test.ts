@@ -1,0 +1,115 @@
+/**
+ * A transaction that was ended and replaced without a trace: a statement that was parsed under a name,
+ * outside of any transaction of Assent's, is run by a function. No tag tells of it, and where another
+ * transaction follows, no status either.
+ */
+import { describe, expect, test } from 'vitest'
+import type { AssentError } from 'assent'
+import { refusal } from '../support/assent.ts'
+import { observed } from '../support/observed.ts'
+
+const INSERT = 'insert into t values (1)'
+const END = "select run('EXECUTE again')"
+const ENDS = ['ROLLBACK AND CHAIN', 'COMMIT AND CHAIN', 'COMMIT'] as const
+type End = (typeof ENDS)[number]
+
+async function endable(end: End) {
+  const scene = await observed({ max: 1 })
+  for (const name of ['orders', 'stock'] as const) {
+    await scene.databases[name].sql(`create function run(text) returns int language plpgsql as
+      'begin execute $1; return 1; end'`)
+    const client = await scene.ways[name].pool.connect()
+    await client.query('begin')
+    // Parsing it under a name runs it once; what matters is that the name stays.
+    await client.query({ name: 'again', text: end })
+    await client.query('rollback')
+    client.release()
+  }
+  const decisions = () => scene.databases.orders.sql('select decision from assent.mark')
+  return { ...scene, decisions }
+}
+
+/** Nobody can tell a COMMIT from a ROLLBACK there, so nobody is told that it was one. */
+async function refused(work: Promise<unknown>): Promise<AssentError> {
+  return refusal(work, 'ASSENT_TRANSACTION_CONTROL', 'unknown')
+}
+
+describe.each(ENDS)('a hidden %s', (end) => {
+  const kept = end === 'ROLLBACK AND CHAIN' ? 0 : 1
+
+  test('in one database is told as unknown', async () => {
+    const { assent, counts } = await endable(end)
+    const work = assent.transaction(async ({ orders }) => {
+      await orders.query(INSERT)
+      await orders.query(END)
+      if (end !== 'COMMIT') await orders.query('insert into t values (2)')
+    })
+    await refused(work)
+    expect(await counts()).toEqual([kept, 0, 0])
+  })
+
+  test.each(['orders', 'stock'] as const)(
+    'commits nothing of the others, where %s decides',
+    async (decider) => {
+      for (const ended of ['orders', 'stock'] as const) {
+        const { assent, counts, databases, decisions } = await endable(end)
+        const work = assent.transaction(
+          async (db) => {
+            await db.stock.query(INSERT)
+            await db.orders.query(INSERT)
+            await db[ended].query(END)
+            if (end !== 'COMMIT') await db[ended].query('insert into t values (2)')
+          },
+          { decider },
+        )
+        const error = await refused(work)
+        if (end !== 'COMMIT') expect(error.message).toContain(`${ended}: unknown`)
+        expect(await counts()).toEqual(ended === 'orders' ? [kept, 0, 0] : [0, kept, 0])
+        expect(await databases.orders.prepared()).toEqual([])
+        expect(await databases.stock.prepared()).toEqual([])
+        expect(await decisions()).toEqual([])
+      }
+    },
+  )
+})
+
+test('a claim that a hidden COMMIT made durable means abort to recovery', async () => {
+  const { assent, cut, counts, databases, reports, decisions } = await endable('COMMIT AND CHAIN')
+  // The one who ran it can't undo what was prepared, nor take the claim back.
+  cut.add('stock undo')
+  await databases.orders.sql(`create function keep() returns trigger language plpgsql as
+      'begin return null; end';
+    create trigger keep before delete on assent.mark for each row execute function keep()`)
+  let txid = ''
+  const work = assent.transaction(async ({ orders, stock }, tx) => {
+    txid = tx.id
+    await stock.query(INSERT)
+    await orders.query(INSERT)
+    await orders.query(END)
+    await orders.query('insert into t values (2)')
+  })
+  await refused(work)
+  await expect.poll(() => databases.stock.prepared()).toEqual([])
+  expect(await counts()).toEqual([1, 0, 0])
+  expect(await decisions()).toEqual([{ decision: 'abort' }])
+  expect(await assent.outcome(txid)).toEqual({ outcome: 'unknown', reason: 'not-found' })
+  expect(reports.filter((report) => report.type.includes('lost'))).toEqual([])
+})
+
+test.each(['set local', 'select set_config'] as const)(
+  'the idle time-out is what shows it: %s is refused',
+  async (how) => {
+    const { assent, counts } = await observed()
+    const text =
+      how === 'set local'
+        ? 'set local idle_in_transaction_session_timeout = 0'
+        : "select set_config('idle_in_transaction_session_timeout', '0', true)"
+    const work = assent.transaction(async ({ orders }) => {
+      await orders.query(INSERT)
+      await orders.query(text)
+    })
+    const error = await refusal(work, 'ASSENT_TRANSACTION_CONTROL')
+    expect(error.message).toMatch(/timeoutMs instead/)
+    expect(await counts()).toEqual([0, 0, 0])
+  },
+)
