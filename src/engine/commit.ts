@@ -56,6 +56,7 @@ class TwoPhaseMessages {
   readonly #commitment: Commitment
   readonly #awaited: Awaited
   #asks = 0
+  #isTold = false
   /** Branches whose COMMIT PREPARED was sent: that follows only a durable commit. */
   readonly #applied = new Set<string>()
 
@@ -97,6 +98,7 @@ class TwoPhaseMessages {
       case 'tell-committed':
       case 'tell-aborted':
       case 'tell-unknown':
+        this.#isTold = true
         return 'tell'
       default:
         return assertNever(effect)
@@ -149,15 +151,16 @@ class TwoPhaseMessages {
     return this.#awaited.bounded(branch, end, (answer) => ({ type: 'ended', branch: name, answer }))
   }
 
-  async #handOver(name: string): Promise<twoPhase.TwoPhaseEvent | undefined> {
+  async #handOver(name: string): Promise<twoPhase.TwoPhaseEvent> {
     this.#branch(name).leave()
     // The decider prepared nothing: what became of it is what its register says.
-    if (name === this.#plan.decider) return undefined
+    if (name === this.#plan.decider) return { type: 'recovered', branch: name, result: 'left' }
     const { recovery, participants, over } = this.#commitment
     const known = this.#applied.has(name) ? 'commit' : 'nothing'
     const participant = named(participants, name)
-    const result = await recovery.handOver(participant, this.#gid(name), known, over.signal)
-    return result === 'left' ? undefined : { type: 'recovered', branch: name, result }
+    const isWaitedFor = (): boolean => !this.#isTold && !over.isOver
+    const result = await recovery.handOver(participant, this.#gid(name), known, isWaitedFor)
+    return { type: 'recovered', branch: name, result }
   }
 
   #branch(name: string): Branch {

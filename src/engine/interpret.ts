@@ -60,6 +60,7 @@ class Interpreter<State, Event, Effect> implements Running<State> {
   readonly #finished = Promise.withResolvers<undefined>()
   #state: State
   #isFinished = false
+  #hasFailed = false
   #onCommitAnswered = (): void => undefined
   #stopWaiting = (): void => undefined
 
@@ -92,6 +93,7 @@ class Interpreter<State, Event, Effect> implements Running<State> {
 
   /** Never throws. */
   #dispatch(event: EventOf<Machine<State, Event, Effect>>): void {
+    if (this.#hasFailed) return
     const machine = this.#machine
     try {
       const next = machine.step(this.#state, event)
@@ -123,6 +125,7 @@ class Interpreter<State, Event, Effect> implements Running<State> {
 
   /** A bug: nothing more is sent, and whatever is prepared is left to recovery. */
   #fail(error: unknown): void {
+    this.#hasFailed = true
     this.#told.reject(error instanceof AssentError ? error : bug(error))
     this.#finish()
   }

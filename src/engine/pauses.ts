@@ -53,10 +53,6 @@ export class Pauses {
     if (resting !== undefined) this.#wakeAt(resting.pause().endsAt)
   }
 
-  endOthers(name: string): void {
-    for (const other of this.#resting.keys()) if (other !== name) this.#end(other)
-  }
-
   /** Ends every pause, and those that are still to begin. */
   close(): void {
     this.#state = 'closed'

@@ -42,19 +42,18 @@ export class Recovery {
 
   /**
    * Rounds until the branch has ended, for a transaction of this process: as long as its caller
-   * waits for it, and a bounded number afterwards. `known`: what this process knows of the decision.
-   * `left` when that was not enough: the scans of all
-   * processes go on with it.
+   * waits for it, and a bounded number in any case. `known`: what this process knows of the decision.
+   * `left` when that was not enough: the scans of all processes go on with it.
    */
   async handOver(
     participant: Participant,
     gid: Gid,
     known: 'commit' | 'nothing' = 'nothing',
-    waiting = AbortSignal.abort(),
+    isWaitedFor = (): boolean => false,
   ): Promise<'done' | 'lost' | 'left'> {
     const { world, signal } = this.#setting
     const isWorthwhile = (attempt: number): boolean =>
-      !signal.aborted && (attempt <= LIMITS.handOverRounds || !waiting.aborted)
+      !signal.aborted && (attempt <= LIMITS.handOverRounds || isWaitedFor())
     for (let attempt = 1; isWorthwhile(attempt); attempt += 1) {
       const verdict = await this.round(participant, gid)
       if (verdict === 'lost-vote' || verdict === 'lost-decision') return 'lost'

@@ -50,14 +50,14 @@ export interface Committed<T> {
 class Joining {
   readonly name: string
   joined: Branch | undefined
-  failed = false
+  failure: { readonly error: unknown } | undefined
   #branch: Promise<Branch> | undefined
 
   constructor(name: string) {
     this.name = name
   }
 
-  /** Whoever waits for it finds `joined` or `failed` set already. */
+  /** Whoever waits for it finds `joined` or `failure` set already. */
   get branch(): Promise<Branch> {
     return this.#branch ?? Promise.reject(new Error(`${this.name} has not begun to join`))
   }
@@ -69,7 +69,7 @@ class Joining {
         return joined
       },
       (error: unknown) => {
-        this.failed = true
+        this.failure = { error }
         throw error
       },
     )
@@ -132,9 +132,7 @@ export class Run {
    */
   #firstClaim(name: string, participant: Participant): Mark | undefined {
     const { reads, decider, txid } = this.#options
-    const writers = [...this.#joinings.values()].filter(
-      (joining) => !reads.has(joining.name) && !joining.failed,
-    )
+    const writers = [...this.#joinings.values()].filter((joining) => !reads.has(joining.name))
     const isDecider = writers.length > 1 && name === (decider ?? writers[1]?.name)
     const others = writers.filter((joining) => joining.name !== name)
     if (!isDecider || others.some(({ joined }) => joined?.canPrepare === false)) return undefined
@@ -256,8 +254,8 @@ export class Run {
   }
 
   #sealIfQuiet(): boolean {
-    for (const { joined, failed } of this.#joinings.values()) {
-      if (!(joined?.isQuiet() ?? failed)) return false
+    for (const { joined, failure } of this.#joinings.values()) {
+      if (!(joined?.isQuiet() ?? failure !== undefined)) return false
     }
     this.#seal()
     return true
@@ -320,9 +318,7 @@ export class Run {
   }
 
   #faults(): readonly BranchFault[] {
-    return this.#branches()
-      .map((branch) => branch.fault())
-      .filter((fault) => fault !== undefined)
+    return [...this.#joinings.values()].map(faultOf).filter((fault) => fault !== undefined)
   }
 
   #branches(): readonly Branch[] {
@@ -338,12 +334,28 @@ export class Run {
   }
 }
 
+/** A participant that could not be had is missing from the work, like a statement that failed. */
+function faultOf({ name, joined, failure }: Joining): BranchFault | undefined {
+  if (failure === undefined) return joined?.fault()
+  const { error } = failure
+  return {
+    code: 'ASSENT_UNCLEAR',
+    outcome: 'aborted',
+    message:
+      `${name} could not take part, its error was caught, and the transaction went on: ` +
+      (error instanceof Error ? error.message.replace(/\.$/, '') : String(error)),
+    cause: error,
+  }
+}
+
 /** A branch whose BEGIN is answered after its transaction has ended is rolled back then. */
 async function endLateJoin(joining: Joining): Promise<void> {
   if (joining.joined !== undefined) return
   try {
     const branch = await joining.branch
     branch.seal(() => undefined)
+    // Nobody waits for what its caller has sent in the meantime.
+    branch.cut()
     await branch.end('abort', undefined)
   } catch {
     // It never joined.

@@ -40,6 +40,8 @@ export class Scan {
   /** What is in doubt at each participant, by gid, as of the last look. */
   readonly #seen = new Map<string, Map<string, Seen>>()
   readonly #reported = new Set<string>()
+  /** Participants that are looked at as soon as courtesy allows. */
+  readonly #hurried = new Set<string>()
   /** Rounds under way, by register. */
   readonly #rounds = new Map<string, number>()
   /** Rounds that wait until their register has one less, by register; each says whether it began. */
@@ -68,13 +70,14 @@ export class Scan {
       const soonest = world.now() + LIMITS.courtesyMs * sharing * (0.5 + world.random())
       const from = until - LIMITS.earlyScanMs * sharing
       await this.#pauses.rest(participant.name, () => {
-        const lookAt = this.#nextLookAt(participant)
+        const lookAt = this.#hurried.has(participant.name) ? 0 : this.#nextLookAt(participant)
         return {
           mayEndAt: Math.max(soonest, Math.min(from, lookAt)),
           endsAt: Math.max(soonest, Math.min(until, lookAt)),
         }
       })
       if (signal.aborted) return
+      this.#hurried.delete(participant.name)
       try {
         const { processes } = await this.#look(participant)
         // Uniform around the mean: processes that started together drift apart.
@@ -196,12 +199,20 @@ export class Scan {
     this.#rounds.set(gid.register, running + 1)
     try {
       const verdict = await this.#recovery.round(participant, gid)
-      if (verdict === 'committed' || verdict === 'rolled-back')
-        this.#pauses.endOthers(participant.name)
+      if (verdict === 'committed' || verdict === 'rolled-back') this.#hurryOthers(participant)
       return verdict
     } finally {
       this.#rounds.set(gid.register, (this.#rounds.get(gid.register) ?? 1) - 1)
       this.#beginNext(gid.register)
+    }
+  }
+
+  /** Whoever left a branch here has probably left others elsewhere. */
+  #hurryOthers(participant: Participant): void {
+    for (const name of this.#setting.participants.keys()) {
+      if (name === participant.name || this.#hurried.has(name)) continue
+      this.#hurried.add(name)
+      this.#pauses.reconsider(name)
     }
   }
 

@@ -44,6 +44,8 @@ export type End =
   | 'unclear'
   /** Recovery works on it, in this process or in another one. */
   | 'handed over'
+  /** This process works on it no more: the scans of others do. */
+  | 'left'
   | 'lost'
 
 /** Why the transaction did not simply commit; the first cause is the one that is told. */
@@ -76,8 +78,12 @@ export type TwoPhaseEvent =
   | { readonly type: 'decided'; readonly answer: Answer }
   | { readonly type: 'asked'; readonly answer: AskAnswer }
   | { readonly type: 'ended'; readonly branch: string; readonly answer: EndAnswer }
-  /** Recovery, in this process, ended a branch that was handed over to it. */
-  | { readonly type: 'recovered'; readonly branch: string; readonly result: 'done' | 'lost' }
+  /** What recovery, in this process, made of a branch that was handed over to it. */
+  | {
+      readonly type: 'recovered'
+      readonly branch: string
+      readonly result: 'done' | 'lost' | 'left'
+    }
   /** A handle was used after the work had ended: some of the work is missing. */
   | { readonly type: 'objected'; readonly branch: string; readonly cause: unknown }
   /** The caller's time ran out or its signal was aborted. */
@@ -122,7 +128,7 @@ export function step(
 /** Whether this process has nothing left to do for the transaction. */
 export function isOver(state: TwoPhaseState): boolean {
   if (state.told === 'nothing' || state.decision === 'sent' || state.asking === 'yes') return false
-  return every(state.ends, (end) => end === 'done' || end === 'lost' || end === 'handed over')
+  return every(state.ends, (end) => ['done', 'lost', 'handed over', 'left'].includes(end))
 }
 
 // --- what an answer teaches -------------------------------------------------------------------
@@ -364,10 +370,11 @@ function hasAnswered(state: TwoPhaseState, branch: string): boolean {
 function isEndSettled(state: TwoPhaseState): boolean {
   if (state.decision !== 'commit') {
     // A rollback that was handed over is not waited for: only its locks depend on it.
-    return every(state.ends, (end) => end === 'done' || end === 'handed over')
+    return every(state.ends, (end) => ['done', 'handed over', 'left'].includes(end))
   }
   if (state.resolveWhen === 'decided') return true
-  return state.plan.voters.every((voter) => ['done', 'lost'].includes(state.ends[voter] ?? ''))
+  const settled = ['done', 'lost', 'left']
+  return state.plan.voters.every((voter) => settled.includes(state.ends[voter] ?? ''))
 }
 
 function unsent<T extends string>(record: Readonly<Record<string, T>>): readonly string[] {

@@ -63,8 +63,10 @@ export async function outcomeOf(
   }
   const cancel = world.timer(Math.max(waitMs, LIMITS.outcomeMs), end, 'awaited')
   try {
+    let last: OutcomeAnswer = { outcome: 'unknown', reason: 'unreachable' }
     for (let attempt = 1; ; attempt += 1) {
-      const answer = await unlessOver(over, askOnce(id, app, participants))
+      const answer = await unlessOver(over, askOnce(id, app, participants), last)
+      last = answer
       const mayChange =
         answer.outcome === 'unknown' && ['running', 'unreachable'].includes(answer.reason)
       const leftMs = until - world.now()
@@ -80,12 +82,13 @@ export async function outcomeOf(
 async function unlessOver(
   over: AbortSignal,
   asking: Promise<OutcomeAnswer>,
+  last: OutcomeAnswer,
 ): Promise<OutcomeAnswer> {
   try {
     return await unlessAborted(over, asking)
   } catch (error) {
     if (!over.aborted || error instanceof AssentError) throw error
-    return { outcome: 'unknown', reason: 'unreachable' }
+    return last
   }
 }
 

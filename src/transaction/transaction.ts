@@ -82,14 +82,27 @@ async function attemptOnce<Handles, T>(
   const tx = new RunningTransaction(txid, over, run)
   const handles = makeHandles(run, participants) as Handles
   const { value, id } = await run.execute(() => work(handles, tx))
-  for (const then of tx.committed) {
+  if (tx.committed.length > 0) {
+    const hooks = runHooks(setting, tx.committed, id).finally(setting.background())
+    // Its time being over ends the waiting, and not what was begun.
+    await over.unless(hooks).catch(() => undefined)
+  }
+  return value
+}
+
+/** One after the other. Never rejects. */
+async function runHooks(
+  { report }: TransactionSetting,
+  hooks: readonly (() => unknown)[],
+  transactionId: string,
+): Promise<void> {
+  for (const then of hooks) {
     try {
       await then()
     } catch (error) {
-      setting.report({ type: 'on-committed-failed', transactionId: id, error })
+      report({ type: 'on-committed-failed', transactionId, error })
     }
   }
-  return value
 }
 
 /** A class, since an object literal with getters gets a shape of its own each time it is made. */

@@ -121,6 +121,37 @@ describe('the scans', () => {
     expect(reports.filter((report) => report.type === 'scan-failed').length).toBeGreaterThan(15)
   })
 
+  test('do not storm the other databases while much is recovered in one', async () => {
+    const processes = 10
+    const world = simulatedWorld()
+    const stop = new AbortController()
+    const left = new Set(Array.from({ length: 300 }, (_, serial) => gid('orders', serial)))
+    const listed: Record<string, number> = { orders: 0, stock: 0, ledger: 0 }
+    const participant = (name: string): Participant =>
+      ({
+        name,
+        ask: () => world.rest(20).then(() => ({ answer: 'absent', memory: 'remembered' })),
+        endPrepared: ({ txid }: { txid: string }) => {
+          for (const each of left) if (each.includes(txid)) left.delete(each)
+          return world.rest(20).then(() => ({ answer: 'done' }))
+        },
+        listPrepared: () => {
+          listed[name] = (listed[name] ?? 0) + 1
+          const branches = name === 'stock' ? [...left].map((each) => branch(each)) : []
+          return Promise.resolve({ branches, processes })
+        },
+      }) as unknown as Participant
+    const participants = new Map(Object.keys(listed).map((name) => [name, participant(name)]))
+    const setting = { participants, world, report: () => undefined, signal: stop.signal }
+    const scan = new Scan('shop', setting, new Recovery(setting))
+    for (const each of participants.values()) void scan.loop(each)
+    await world.run(4_000)
+    stop.abort()
+    expect(left.size).toBeLessThan(200)
+    // Each of ten processes: once in 1.5 s at the most, however much it finds.
+    expect(listed['ledger']).toBeLessThan(5)
+  })
+
   test('look at what stays in doubt more often, with growing waits, and never storm (fault 66)', async () => {
     const { listings, world, stop } = scanning(() => [branch(GID)], WAITS)
     await world.run(2_000)

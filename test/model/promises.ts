@@ -116,7 +116,7 @@ const WORLD_CHECKS: Readonly<Record<Exclude<PromiseName, 'ends' | 'useful'>, Che
     if (owner.status === 'crashed') return true
     const { told, waiting, resolveWhen, ends } = owner.machine.state
     if (told === 'nothing' || waiting === 'over' || resolveWhen === 'decided') return true
-    return Object.values(ends).every((end) => ['done', 'lost', 'handed over'].includes(end))
+    return Object.values(ends).every((end) => ['done', 'lost', 'handed over', 'left'].includes(end))
   },
   obedient: (world) => {
     const { P } = world.branches

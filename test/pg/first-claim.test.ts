@@ -81,6 +81,21 @@ describe('a claim that goes along with the first statement', () => {
 })
 
 describe('before others prepare, the decider is asked', () => {
+  test('once its database has got something to run at COMMIT', async () => {
+    const { assent, databases, said } = await observed({}, 'first', { retentionMs: 10_000 })
+    await databases.orders.sql('create table u (x int unique deferrable initially deferred)')
+    // As often as the epoch is read: 20 times within the retention.
+    await expect
+      .poll(async () => {
+        await assent.transaction(async ({ orders, stock }) => {
+          await stock.query(INSERT)
+          await orders.query(INSERT)
+        })
+        return said
+      })
+      .toContain('orders secure')
+  })
+
   test.each([
     ['when it has been silent for long', [], SILENCE],
     ['when a savepoint was rolled back to', ['savepoint a', INSERT, 'rollback to a'], undefined],
@@ -208,30 +223,26 @@ describe('what the user’s statements do to it', () => {
   })
 })
 
-describe('a branch that claimed and turns out to be the only one', () => {
+describe('a branch that claimed, and whose only other could not be had', () => {
   test.each(['at once', 'one after the other'] as const)(
-    'because another could not be had, %s: it commits, and leaves no claim behind',
+    'commits nothing, though the error was caught: %s',
     async (how) => {
-      const { assent, databases, ways, marks, counts, reports } = await observed()
+      const { assent, ways, marks, counts, reports } = await observed()
       await assent.transaction(async ({ orders, stock }) => {
         await stock.query(INSERT)
         await orders.query(INSERT)
       })
-      await databases.orders.sql('delete from assent.mark')
-      await databases.stock.sql('delete from assent.mark')
+      const before = await marks()
       ways.stock.pool.connect = () => Promise.reject(new Error('no connection today'))
-      let plan: Plan | undefined
-      await assent.transaction(async ({ orders, stock }, tx) => {
+      const work = assent.transaction(async ({ orders, stock }) => {
         const optional = stock.query(INSERT)
         if (how === 'one after the other') await rejection(optional)
         await Promise.allSettled([optional, orders.query(INSERT)])
-        tx.onCommitted(() => {
-          plan = tx.plan
-        })
       })
-      expect(plan).toMatchObject({ protocol: 'one-phase', writers: ['orders'] })
-      expect(await counts()).toEqual([2, 1, 0])
-      expect(await marks()).toEqual({ orders: [], stock: [], ledger: [] })
+      const error = await refusal(work, 'ASSENT_UNCLEAR')
+      expect(error.message).toMatch(/stock could not take part.*no connection today/)
+      expect(await counts()).toEqual([1, 1, 0])
+      expect(await marks()).toEqual(before)
       expect(reports).toEqual([])
     },
   )

@@ -44,6 +44,48 @@ async function forgetNames(database: TestDatabase, connections: number): Promise
   }
 }
 
+describe('what was thrown and can’t have a stack', () => {
+  const thrown = { text: 'no number', frozen: Object.freeze(new Error('no number')) } as const
+  test.each(['text', 'frozen'] as const)('by a type parser, %s: it is told', async (which) => {
+    const { assent } = await openShop()
+    const types = {
+      getTypeParser: () => () => {
+        throw thrown[which] as Error
+      },
+    }
+    const work = assent.transaction((db) => db.orders.query({ text: 'select 1', types } as never))
+    expect(await rejection(work)).toBe(thrown[which])
+  })
+
+  test.each(['text', 'frozen'] as const)('by a value, %s: the next comes first', async (which) => {
+    const { assent, orders } = await openShop()
+    const value = {
+      toPostgres() {
+        throw thrown[which] as Error
+      },
+    }
+    await assent.transaction(async (db) => {
+      expect(await rejection(db.orders.query('select $1::text', [value]))).toBe(thrown[which])
+      await db.orders.query('insert into t values (1)')
+    })
+    expect(await orders.count()).toBe(1)
+  })
+})
+
+test('behind somebody’s query whose connection dies: it runs on another one', async () => {
+  const shop = await openShop({}, { orders: { max: 1 } })
+  await writeBoth(shop)
+  const client = await shop.orders.pool.connect()
+  const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
+  const slow = rejection(client.query('select pg_sleep(600)'))
+  client.release()
+  const work = shop.assent.transaction((db) => db.orders.query('insert into t values (5)'))
+  await shop.orders.sql('select pg_terminate_backend($1)', [rows[0]?.pid])
+  await work
+  await slow
+  expect(await shop.orders.count()).toBe(2)
+})
+
 describe('several statements at once', () => {
   test('none runs outside of the transaction, though the first can’t be written and BEGIN fails', async () => {
     const { assent, orders } = await openShop({}, { orders: { max: 2 } })

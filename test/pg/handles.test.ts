@@ -136,3 +136,28 @@ test('works under a tracer that wraps the query’s callback', async () => {
   expect([await orders.count(), await stock.count()]).toEqual([1, 1])
   expect(spans).toContain('assent')
 })
+
+test('handle and client mixed: the order of calls is the order of statements, from the first on', async () => {
+  const { assent, orders } = await openShop()
+  await orders.sql('create table calls (n serial, call text)')
+  await assent.transaction(async (db) => {
+    await Promise.all([
+      db.orders.client.query("insert into calls (call) values ('client')"),
+      db.orders.query("insert into calls (call) values ('handle')"),
+      db.orders.client.query("insert into calls (call) values ('client again')"),
+    ])
+  })
+  const calls = (await orders.sql('select call from calls order by n')).map(({ call }) => call)
+  expect(calls).toEqual(['client', 'handle', 'client again'])
+})
+
+test('a callback in the query’s config is told when there is no connection', async () => {
+  const { assent, orders } = await openShop()
+  orders.pool.connect = () => Promise.reject(new Error('no connection today'))
+  const told = Promise.withResolvers<unknown>()
+  const work = assent.transaction(async (db) => {
+    ;(db.orders.query as (query: unknown) => unknown)({ text: 'select 1', callback: told.resolve })
+    expect(await told.promise).toMatchObject({ code: 'ASSENT_UNREACHABLE' })
+  })
+  await refusal(work, 'ASSENT_UNCLEAR')
+})

@@ -363,3 +363,19 @@ test('errors are recognised across copies of the package', () => {
   const foreign = Object.defineProperty(new Error('x'), Symbol.for('assent.error'), { value: true })
   expect(foreign).toBeInstanceOf(AssentError)
 })
+
+test('a hook that hangs keeps nobody waiting beyond the time-out', async () => {
+  const { assent, orders } = await openShop()
+  const over = Promise.withResolvers<undefined>()
+  const value = await assent.transaction(
+    async (db, tx) => {
+      await db.orders.query('insert into t values (1)')
+      tx.onCommitted(() => over.promise)
+      return 'done'
+    },
+    { timeoutMs: 1_000 },
+  )
+  expect(value).toBe('done')
+  expect(await orders.count()).toBe(1)
+  over.resolve(undefined)
+})

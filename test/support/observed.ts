@@ -17,6 +17,7 @@ type Name = 'orders' | 'stock' | 'ledger'
 export async function observed(
   config: pg.PoolConfig = {},
   ledgerOn: 'first' | 'unprepared' = 'first',
+  setting: { readonly retentionMs?: number } = {},
 ) {
   const databases = {
     orders: await freshDatabase('first'),
@@ -54,6 +55,7 @@ export async function observed(
   }
   const assent = createAssent({
     app: 'shop',
+    ...setting,
     participants: {
       orders: ways.orders.definition,
       stock: ways.stock.definition,

@@ -189,7 +189,7 @@ export function beginWith(
     onResult(error, answer)
   }
   const query = new (travellingClass(Query))(config, values, done)
-  const journey = new Journey(client.connection, ahead, onBegun)
+  const journey = new Journey(client, ahead, onBegun)
   query.journey = journey
   // Where the driver reads it.
   query.query_timeout = timeoutOf(config)
@@ -202,7 +202,7 @@ class Journey implements WireListener {
   /** How many statements precede the user's. */
   readonly #count: number
   readonly #onBegun: (begun: Begun) => void
-  readonly #connection: PgConnection
+  readonly #client: PgClient
   #isSettled = false
   #isSubmitted = false
   readonly #tags: string[] = []
@@ -212,8 +212,8 @@ class Journey implements WireListener {
   #failure: unknown
   #ctid: string | undefined
 
-  constructor(connection: PgConnection, ahead: Ahead, onBegun: (begun: Begun) => void) {
-    this.#connection = connection
+  constructor(client: PgClient, ahead: Ahead, onBegun: (begun: Begun) => void) {
+    this.#client = client
     this.#ahead = ahead
     this.#onBegun = onBegun
     this.#count = ahead.statements.length + (ahead.claim === undefined ? 0 : 1)
@@ -245,9 +245,10 @@ class Journey implements WireListener {
   onDriverError(cause: unknown, writing: 'now' | 'done'): void {
     this.#failure = cause
     // What the driver has written by then, and whether it ends with a Sync, depends on its version.
-    const isDead = this.#connection.stream.destroyed
-    // It waited for its turn, behind somebody's query.
-    if (!this.#isSubmitted && isDead) this.#settle({ kind: 'lost', cause })
+    const isDead = this.#client.connection.stream.destroyed
+    // It waited for its turn, behind somebody's query, or never had one.
+    if (!this.#isSubmitted && (isDead || this.#client._queryable === false))
+      this.#settle({ kind: 'lost', cause })
     else if (writing === 'now') this.#settle({ kind: 'unwritten' })
     else if (!isServerError(cause)) this.#settle({ kind: isDead ? 'lost' : 'unanswered', cause })
   }

@@ -22,7 +22,6 @@ import {
   claimStatements,
   commitAlone,
   commitClaimed,
-  commitUnclaimed,
   endStatement,
   markTag,
   securedClaim,
@@ -31,6 +30,7 @@ import {
   voteStatements,
 } from './mark.ts'
 import type { EndFacts, FirstClaim, MarkFacts } from './mark.ts'
+import { notTheSame, roleHidden, staleEpoch, tablesGone } from './mark-errors.ts'
 import { send } from './message.ts'
 import type { Reply } from './message.ts'
 import type { SchemaNames } from './schema.ts'
@@ -195,7 +195,7 @@ export class PgBranch implements Branch {
     this.#release()
     if (this.#claim === 'secured' || answer.answer === 'yes') return answer
     // Without a mark, nobody resets the role first.
-    const asSent = this.claimed === undefined ? { ...facts, role: 'as it is' as const } : facts
+    const asSent = this.#claim === 'none' ? { ...facts, role: 'as it is' as const } : facts
     const explained = this.#explained(answer, reply, asSent)
     await this.#withdraw(isLeft(explained))
     return explained
@@ -244,11 +244,10 @@ export class PgBranch implements Branch {
   } {
     if (this.#claim === 'secured') return { statements: COMMIT_ONLY, expected: committed([]) }
     const { claimed } = this.#session
-    if (claimed === undefined) {
+    if (this.#claim === 'none' || claimed === undefined) {
       return { statements: commitAlone(facts.idleMs), expected: committed(ALONE_TAGS) }
     }
-    const isAlone = this.#claim === 'none'
-    const statements = isAlone ? commitUnclaimed(facts, claimed) : commitClaimed(facts, claimed)
+    const statements = commitClaimed(facts, claimed)
     return { statements, expected: committed(securedTags(facts)) }
   }
 
@@ -260,58 +259,19 @@ export class PgBranch implements Branch {
   /** Our own statement failed because of the database, and not of the transaction. */
   #explained(answer: Answer, reply: Reply, facts: EndFacts): Answer {
     const code = errorOfOurs(reply, facts)
-    if (code === undefined) return answer
-    if (['42P01', '3F000', '42703'].includes(code)) return this.#tablesGone()
+    if (code === undefined || answer.answer === 'yes') return answer
+    if (['42P01', '3F000', '42703'].includes(code)) {
+      this.#facts.onTablesGone()
+      return { answer: 'no', cause: tablesGone(this.name) }
+    }
     // What stops a message of ours (see `securedClaim`), or a mark without its proof.
-    if (code === '22012' || code === '23502') return this.#notTheSame(answer)
+    if (code === '22012' || code === '23502') {
+      return { answer: answer.answer, cause: notTheSame(this.name) }
+    }
     // 42501: a function took on a role of which no statement told.
-    return code === '42501' && facts.role === 'as it is' ? this.#roleHidden() : answer
-  }
-
-  #roleHidden(): Answer {
+    if (code !== '42501' || facts.role !== 'as it is') return answer
     this.#facts.onRoleHidden()
-    return {
-      answer: 'no',
-      cause: new AssentError({
-        code: 'ASSENT_PRIVILEGE',
-        outcome: 'aborted',
-        retryable: true,
-        message:
-          `The role that acts in ${this.name} may not write Assent's tables. If a function of the ` +
-          `database took it on, running again helps: from now on the role is reset before each mark`,
-      }),
-    }
-  }
-
-  #notTheSame(answer: Answer): Answer {
-    if (answer.answer === 'yes') return answer
-    return {
-      answer: answer.answer,
-      cause: new AssentError({
-        code: 'ASSENT_TRANSACTION_CONTROL',
-        // Of this branch's work alone: whether a COMMIT or a ROLLBACK ended it, nobody can tell.
-        outcome: 'unknown',
-        message:
-          `The transaction in ${this.name} is not the one that Assent began, or its claim is gone: a ` +
-          `statement or a function ended it, changed idle_in_transaction_session_timeout, or deleted ` +
-          `from Assent's tables`,
-      }),
-    }
-  }
-
-  #tablesGone(): Answer {
-    this.#facts.onTablesGone()
-    return {
-      answer: 'no',
-      cause: new AssentError({
-        code: 'ASSENT_SCHEMA_MISSING',
-        outcome: 'aborted',
-        retryable: true,
-        message:
-          `Assent's tables in ${this.name} are gone, or changed, since they were checked. The next ` +
-          `transaction checks them anew, and creates them if it may`,
-      }),
-    }
+    return { answer: 'no', cause: roleHidden(this.name) }
   }
 
   get #guard(): GuardedConnection {
@@ -398,15 +358,4 @@ function isSame(one: Mark, other: Mark): boolean {
     participants.length === other.participants.length &&
     participants.every((name, at) => name === other.participants[at])
   )
-}
-
-function staleEpoch(name: string, epoch: string): AssentError {
-  return new AssentError({
-    code: 'ASSENT_STALE_EPOCH',
-    outcome: 'aborted',
-    retryable: true,
-    message:
-      `${name} does not list epoch ${epoch} for its present server: it failed over, was restored, ` +
-      `or has just opened another one. The next transaction names the new epoch.`,
-  })
 }

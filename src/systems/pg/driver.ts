@@ -18,6 +18,8 @@ export interface PgClient {
   readonly connection: PgConnection
   /** Of the server process, as it was told when connecting. */
   readonly processID?: number | null
+  /** `false` once the driver knows that the connection is of no use any more. */
+  readonly _queryable?: boolean
   connect(): Promise<unknown>
   query(submittable: Submittable): unknown
   end(): Promise<void>

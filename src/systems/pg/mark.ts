@@ -192,22 +192,6 @@ export function securedTags(facts: EndFacts): readonly string[] {
   return [...tagsBefore(facts), 'SELECT 1']
 }
 
-/**
- * COMMIT of a branch that turned out to be alone, and has claimed: its claim would be a decision
- * that no receipt ever follows.
- */
-export function commitUnclaimed(facts: EndFacts, claim: FirstClaim): readonly Statement[] {
-  const { names, idleMs } = facts
-  const text = textOf(names, 'unclaimed', () =>
-    changeOrStop(
-      `DELETE FROM ${names.mark} AS mark WHERE ${claimAt(2, 3)}`,
-      all(proven(1), WARNED),
-    ),
-  )
-  const values = [shown(idleMs), claim.ctid, claim.mark.id.txid]
-  return [...before(facts), { text, values, again: true }, COMMIT]
-}
-
 /** COMMIT behind `securedClaim`, in the same message. */
 export function commitClaimed(facts: EndFacts, claim: FirstClaim): readonly Statement[] {
   return [...securedClaim(facts, claim), COMMIT]

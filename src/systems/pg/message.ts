@@ -69,6 +69,7 @@ class Message implements Submittable, WireListener {
   readonly #warnings: Warning[] = []
   #current: (string | null)[][] = []
   #error: ServerError | undefined
+  #isSubmitted = false
   #stopListening = (): void => undefined
   #parsing: Parsing | undefined
 
@@ -78,6 +79,7 @@ class Message implements Submittable, WireListener {
   }
 
   submit(connection: PgConnection): null {
+    this.#isSubmitted = true
     const wire = Wire.of(connection)
     this.#stopListening = wire.listen(this)
     this.#parsing = wire.write(this.#statements)
@@ -117,8 +119,9 @@ class Message implements Submittable, WireListener {
 
   handleError(error: Error): void {
     // A server's error is followed by ReadyForQuery, or by the end of the connection. Anything else
-    // is the driver's own: a broken socket, or a query_timeout that leaves the server at work.
-    if (isServerError(error)) this.#error = error
+    // is the driver's own: a broken socket, or a query_timeout that leaves the server at work. And a
+    // message that still waited for its turn hears nothing more, whoever's error it is.
+    if (this.#isSubmitted && isServerError(error)) this.#error = error
     else this.#settle({ kind: 'lost', cause: error })
   }
 

@@ -180,8 +180,6 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
   async #lend(request: JoinRequest): Promise<Lent> {
     for (let attempt = 1; ; attempt += 1) {
       const client = await this.#take(request)
-      // Without a listener, an error of an idle link would end the process.
-      client.on('error', ignore)
       const release = (how: 'return' | 'destroy'): void => {
         client.removeListener('error', ignore)
         client.release(how === 'destroy')
@@ -216,25 +214,34 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
 
   /** A connection of the pool, or an error once time is over; one that comes later goes back. */
   #take({ waiting }: JoinRequest): Promise<PgPoolClient> {
-    return new Promise((resolve, reject) => {
-      const callOff = waiting.whenOver(() => {
-        reject(connectError(this.name, new Error('its pool had no connection in time')))
-      })
-      // A pool whose settings can't be read throws, instead of rejecting.
-      const fail = (cause: unknown): void => {
-        callOff()
-        reject(connectError(this.name, cause))
-      }
-      try {
-        this.#pool.connect().then((client) => {
-          callOff()
-          if (waiting.isOver) client.release()
-          else resolve(client)
-        }, fail)
-      } catch (cause) {
-        fail(cause)
-      }
+    const { promise, resolve, reject } = Promise.withResolvers<PgPoolClient>()
+    let isTaken = false
+    const callOff = waiting.whenOver(() => {
+      reject(connectError(this.name, new Error('its pool had no connection in time')))
     })
+    const take = (client: PgPoolClient): void => {
+      if (isTaken) return
+      isTaken = true
+      callOff()
+      if (waiting.isOver) {
+        client.release()
+        return
+      }
+      // Without a listener, an error of an idle link would end the process.
+      client.on('error', ignore)
+      resolve(client)
+    }
+    const fail = (cause: unknown): void => {
+      callOff()
+      reject(connectError(this.name, cause))
+    }
+    try {
+      connect(this.#pool, take, fail)
+    } catch (cause) {
+      // A pool whose settings can't be read throws, instead of rejecting.
+      fail(cause)
+    }
+    return promise
   }
 
   readyToMark(): Promise<MarkSite> {
@@ -315,6 +322,26 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
         `primary, or declare it: { reads: ['${this.name}'] }.`,
     })
   }
+}
+
+/**
+ * By a callback, which the pool calls in the same moment in which it takes its own listener off: the
+ * server's next message may be in the same packet, and say that it goes down.
+ */
+function connect(
+  pool: PgPool,
+  take: (client: PgPoolClient) => void,
+  fail: (cause: unknown) => void,
+): void {
+  const withCallback = pool.connect.bind(pool) as (
+    callback: (error: unknown, client: PgPoolClient | undefined) => void,
+  ) => unknown
+  const given = withCallback((error, client) => {
+    if (client === undefined) fail(error)
+    else take(client)
+  })
+  // Whoever wraps the pool may know the promise alone.
+  if (given instanceof Promise) given.then(take, fail)
 }
 
 function ignore(): void {}

@@ -1,0 +1,100 @@
+/**
+ * What the interpreter makes of a machine's messages, with branches that answer as a test likes.
+ */
+import { expect, test } from 'vitest'
+import { commitTwoPhase } from '../../src/engine/commit.ts'
+import { Over } from '../../src/engine/over.ts'
+import type { Recovery } from '../../src/engine/recover.ts'
+import { nodeWorld } from '../../src/platform/node-world.ts'
+import type { Branch, Participant } from '../../src/ports/index.ts'
+import type { Answer, EndAnswer } from '../../src/protocol/index.ts'
+
+interface Answers {
+  readonly vote?: (name: string) => Promise<Answer>
+  readonly end?: (name: string) => Promise<EndAnswer>
+}
+
+const YES: Answer = { answer: 'yes' }
+
+function committing(answers: Answers, handOver: Recovery['handOver'], over = new Over()) {
+  const said: string[] = []
+  const branch = (name: string): Branch => ({
+    name,
+    canPrepare: true,
+    claimed: undefined,
+    drain: () => Promise.resolve(),
+    isQuiet: () => true,
+    seal: () => undefined,
+    fault: () => undefined,
+    claim: () => Promise.resolve(YES),
+    vote: () => {
+      said.push(`${name} vote`)
+      return answers.vote?.(name) ?? Promise.resolve(YES)
+    },
+    commit: () => {
+      said.push(`${name} commit`)
+      return Promise.resolve(YES)
+    },
+    end: (decision) => {
+      said.push(`${name} ${decision}`)
+      return answers.end?.(name) ?? Promise.resolve({ answer: 'done' })
+    },
+    leave: () => undefined,
+    cut: () => undefined,
+  })
+  const names = ['orders', 'stock', 'ledger']
+  const running = commitTwoPhase(
+    { protocol: 'two-phase', decider: 'orders', voters: ['stock', 'ledger'], readers: [] },
+    { app: 'shop', register: 'orders', epoch: 'AAAAAAAA', txid: 'A'.repeat(20) },
+    'applied',
+    {
+      branches: new Map(names.map((name) => [name, branch(name)])),
+      participants: new Map(names.map((name) => [name, { name } as Participant])),
+      recovery: { handOver } as Recovery,
+      world: nodeWorld,
+      over,
+    },
+  )
+  return { running, said }
+}
+
+test('after a bug nothing more is sent, whatever happens', async () => {
+  const { running, said } = committing(
+    {
+      vote: (name) =>
+        name === 'stock' ? Promise.reject(new Error('a bug')) : Promise.resolve(YES),
+    },
+    () => Promise.resolve('left'),
+  )
+  await expect(running.told).rejects.toMatchObject({ code: 'ASSENT_INVARIANT', outcome: 'unknown' })
+  await running.finished
+  running.object('ledger', new Error('a late use'))
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(said).toEqual(['stock vote', 'ledger vote'])
+})
+
+test('what recovery leaves to others is not waited for: the caller is told', async () => {
+  const { running } = committing(
+    { end: () => Promise.resolve({ answer: 'unknown', cause: 'no answer' }) },
+    () => Promise.resolve('left'),
+  )
+  expect(await running.told).toMatchObject({ told: 'committed', ends: { stock: 'left' } })
+  await running.finished
+})
+
+test('nobody waits for recovery any more once the caller was told', async () => {
+  const asked = Promise.withResolvers<() => boolean>()
+  const { running } = committing(
+    {
+      vote: () => Promise.resolve({ answer: 'unknown', cause: 'no answer' }),
+      end: () => Promise.resolve({ answer: 'unknown', cause: 'no answer' }),
+    },
+    (_participant, _gid, _known, isWaitedFor = () => true) => {
+      asked.resolve(isWaitedFor)
+      return Promise.resolve('left')
+    },
+  )
+  const isWaitedFor = await asked.promise
+  expect(await running.told).toMatchObject({ told: 'aborted' })
+  expect(isWaitedFor()).toBe(false)
+})
