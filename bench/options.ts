@@ -26,9 +26,7 @@ export type Reading =
   | { readonly kind: 'wrong'; readonly message: string }
 
 /** The ladder's names, in lines that fit. */
-const STEP_LINES = [GUARANTEE_NAMES.slice(0, 5), GUARANTEE_NAMES.slice(5)].map((names) =>
-  names.join(', '),
-)
+const STEP_LINES = [0, 4, 8].map((from) => GUARANTEE_NAMES.slice(from, from + 4).join(', '))
 
 export const HELP = `Usage: npm run bench -- [options]
 

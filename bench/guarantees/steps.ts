@@ -23,6 +23,7 @@ export const STEP_NAMES = [
   'with-marks',
   'with-epoch',
   'with-checks',
+  'with-late-decision',
 ] as const
 export type StepName = (typeof STEP_NAMES)[number]
 
@@ -100,6 +101,16 @@ export const STEPS: Readonly<Record<StepName, Step>> = {
       stock: [...BEGUN_TIMED, statements.claimInEpoch(ids)],
       vote: [RUN_DEFERRED, statements.checkedReceipt(ids), prepare(ids)],
       decide: COMMITTED_CHECKED,
+      apply: [commitPrepared(ids)],
+    }),
+  },
+  'with-late-decision': {
+    title: '+ it says commit only at COMMIT',
+    messages: (ids, statements) => ({
+      orders: BEGUN_TIMED,
+      stock: [...BEGUN_TIMED, statements.undecidedClaim(ids)],
+      vote: [RUN_DEFERRED, statements.checkedReceipt(ids), prepare(ids)],
+      decide: [RUN_DEFERRED, statements.decide(ids), COMMIT],
       apply: [commitPrepared(ids)],
     }),
   },

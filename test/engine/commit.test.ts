@@ -4,7 +4,7 @@
 import { expect, test } from 'vitest'
 import { commitTwoPhase } from '../../src/engine/commit.ts'
 import { Over } from '../../src/engine/over.ts'
-import type { Recovery } from '../../src/engine/recover.ts'
+import { Recovery } from '../../src/engine/recover.ts'
 import { nodeWorld } from '../../src/platform/node-world.ts'
 import type { Branch, Participant } from '../../src/ports/index.ts'
 import type { Answer, EndAnswer } from '../../src/protocol/index.ts'
@@ -17,6 +17,8 @@ interface Answers {
 const YES: Answer = { answer: 'yes' }
 
 function committing(answers: Answers, handOver: Recovery['handOver'], over = new Over()) {
+  const recovery = new Recovery({} as never)
+  recovery.handOver = handOver
   const said: string[] = []
   const branch = (name: string): Branch => ({
     name,
@@ -50,7 +52,7 @@ function committing(answers: Answers, handOver: Recovery['handOver'], over = new
     {
       branches: new Map(names.map((name) => [name, branch(name)])),
       participants: new Map(names.map((name) => [name, { name } as Participant])),
-      recovery: { handOver } as Recovery,
+      recovery,
       world: nodeWorld,
       over,
     },
@@ -89,8 +91,8 @@ test('nobody waits for recovery any more once the caller was told', async () => 
       vote: () => Promise.resolve({ answer: 'unknown', cause: 'no answer' }),
       end: () => Promise.resolve({ answer: 'unknown', cause: 'no answer' }),
     },
-    (_participant, _gid, _known, isWaitedFor = () => true) => {
-      asked.resolve(isWaitedFor)
+    (_participant, _gid, _known, isWaitedFor) => {
+      asked.resolve(isWaitedFor ?? (() => true))
       return Promise.resolve('left')
     },
   )

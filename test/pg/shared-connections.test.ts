@@ -11,7 +11,8 @@ test.each(['DISCARD ALL', 'RESET ALL'])(
   'after somebody’s %s, the time-outs for vanished clients are set again',
   async (reset) => {
     const { assent, orders } = await openShop({}, { orders: { max: 1 } })
-    const shown = () => assent.transaction(async (db) => (await db.orders.query(SHOW)).rows[0])
+    const shown = (): Promise<unknown> =>
+      assent.transaction(async (db): Promise<unknown> => (await db.orders.query(SHOW)).rows[0])
     const before = await shown()
     expect(before).toEqual({ user_timeout: '25000', check_interval: '1s' })
     await orders.pool.query(reset)

@@ -14,7 +14,7 @@ import { committed, open, prepared, readAnswer, readEnd } from './answers.ts'
 import type { Expected } from './answers.ts'
 import { IDLE_MARGIN_MS, idleMsOf } from './begin.ts'
 import type { BranchSession } from './branch-session.ts'
-import type { PgClient } from './driver.ts'
+import type { PgClient, ServerError } from './driver.ts'
 import type { GuardedConnection } from './guarded-connection.ts'
 import {
   ALONE_TAGS,
@@ -258,14 +258,15 @@ export class PgBranch implements Branch {
 
   /** Our own statement failed because of the database, and not of the transaction. */
   #explained(answer: Answer, reply: Reply, facts: EndFacts): Answer {
-    const code = errorOfOurs(reply, facts)
-    if (code === undefined || answer.answer === 'yes') return answer
+    const error = errorOfOurs(reply, facts)
+    if (error === undefined || answer.answer === 'yes') return answer
+    const { code } = error
     if (['42P01', '3F000', '42703'].includes(code)) {
       this.#facts.onTablesGone()
       return { answer: 'no', cause: tablesGone(this.name) }
     }
     // What stops a message of ours (see `securedClaim`), or a mark without its proof.
-    if (code === '22012' || code === '23502') {
+    if (code === '22012' || (code === '23502' && error.column === 'txid')) {
       return { answer: answer.answer, cause: notTheSame(this.name) }
     }
     // 42501: a function took on a role of which no statement told.
@@ -337,9 +338,9 @@ function stageAfter(reply: Reply, answer: Answer, onYes: Stage): Stage {
 }
 
 /** The error of the statement that uses our tables, if that is what stopped the message. */
-function errorOfOurs(reply: Reply, facts: EndFacts): string | undefined {
+function errorOfOurs(reply: Reply, facts: EndFacts): ServerError | undefined {
   if (reply.kind === 'lost' || reply.tags.length !== tagsBefore(facts).length) return undefined
-  return reply.error?.code
+  return reply.error
 }
 
 /** Whether the branch is known to have left its transaction. */

@@ -93,6 +93,8 @@ export interface ServerError extends Error {
   /** The SQLSTATE, five characters. */
   readonly code: string
   readonly severity: string
+  /** Of a NOT NULL violation. */
+  readonly column?: string | undefined
 }
 
 export function isServerError(error: unknown): error is ServerError {
