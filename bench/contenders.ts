@@ -115,7 +115,7 @@ export const CONTENDERS: Readonly<Record<ContenderName, Contender>> = {
   'with-marks': step('with-marks'),
   'with-epoch': step('with-epoch'),
   'with-checks': step('with-checks'),
-  'with-late-decision': step('with-late-decision'),
+  'with-watch': step('with-watch'),
 }
 
 export function openPools(urls: Urls): Pools {

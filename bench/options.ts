@@ -26,7 +26,9 @@ export type Reading =
   | { readonly kind: 'wrong'; readonly message: string }
 
 /** The ladder's names, in lines that fit. */
-const STEP_LINES = [0, 4, 8].map((from) => GUARANTEE_NAMES.slice(from, from + 4).join(', '))
+const STEP_LINES = [0, 5, 9].map((from, at, all) =>
+  GUARANTEE_NAMES.slice(from, all[at + 1]).join(', '),
+)
 
 export const HELP = `Usage: npm run bench -- [options]
 

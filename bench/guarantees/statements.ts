@@ -4,7 +4,12 @@
  * Owns: the SQL that stands for each guarantee. It is written as Assent writes it; what Assent's own
  * builders can give comes from them.
  */
-import { COMMIT as COMMIT_STATEMENT, TIMELINE, endStatement } from '../../src/systems/pg/mark.ts'
+import {
+  COMMIT as COMMIT_STATEMENT,
+  TIMELINE,
+  WATCH as WATCH_STATEMENT,
+  endStatement,
+} from '../../src/systems/pg/mark.ts'
 import { IDLE_MARGIN_MS } from '../../src/systems/pg/begin.ts'
 import type { SchemaNames } from '../../src/systems/pg/schema.ts'
 import type { Statement } from '../../src/systems/pg/wire.ts'
@@ -32,6 +37,8 @@ const TIMEOUT_MS = 30_000
 
 export const BEGIN: Line = { text: 'BEGIN', again: true, tag: 'BEGIN' }
 export const COMMIT: Line = { ...COMMIT_STATEMENT, tag: 'COMMIT' }
+
+export const WATCH: Line = { ...WATCH_STATEMENT, tag: 'SET' }
 
 /** Whoever is idle in his transaction for longer has vanished: the server ends his session. */
 export const IDLE_TIMEOUT: Line = {
@@ -62,7 +69,7 @@ const ROLE = `(current_user OPERATOR(pg_catalog.=) session_user
         OR pg_catalog.set_config('role', NULL, true) IS NOT NULL)`
 
 const COLUMNS = '(txid, decision, app, register, epoch, participants)'
-const REST = '$2::pg_catalog.text, $3::pg_catalog.text'
+const REST = `'commit', $2::pg_catalog.text, $3::pg_catalog.text`
 const INSERTED = 'INSERT 0 1'
 /** How a claim that goes along with BEGIN tells that it was written. */
 const RETURNING = 'RETURNING ctid::pg_catalog.text'
@@ -71,29 +78,20 @@ const RETURNING = 'RETURNING ctid::pg_catalog.text'
 export class LadderStatements {
   readonly #mark: string
   readonly #claimInEpoch: string
-  readonly #undecided: string
-  readonly #decide: string
   readonly #checkedReceipt: string
 
   constructor(names: SchemaNames) {
     this.#mark = `INSERT INTO ${names.mark} ${COLUMNS}
-VALUES ($1::pg_catalog.text, 'commit', ${REST}, $4::pg_catalog.text, $5::pg_catalog.text[])`
-    const inEpoch = (decision: string): string => `INSERT INTO ${names.mark} ${COLUMNS}
-SELECT $1::pg_catalog.text, '${decision}', ${REST}, epoch.id, $5::pg_catalog.text[]
+VALUES ($1::pg_catalog.text, ${REST}, $4::pg_catalog.text, $5::pg_catalog.text[])`
+    this.#claimInEpoch = `INSERT INTO ${names.mark} ${COLUMNS}
+SELECT $1::pg_catalog.text, ${REST}, epoch.id, $5::pg_catalog.text[]
 FROM ${names.epoch} AS epoch WHERE epoch.id OPERATOR(pg_catalog.=) $4::pg_catalog.text
   AND epoch.server OPERATOR(pg_catalog.=) ${TIMELINE} ${RETURNING}`
-    this.#claimInEpoch = inEpoch('commit')
-    this.#undecided = inEpoch('abort')
-    this.#decide = `WITH changed AS (UPDATE ${names.mark} SET decision = 'commit'
-  WHERE txid OPERATOR(pg_catalog.=) $1::pg_catalog.text RETURNING 1)
-SELECT 1 OPERATOR(pg_catalog./) CASE WHEN ${WARNINGS}
-      AND ${DURABILITY}
-      AND EXISTS (SELECT FROM changed) THEN 1 ELSE 0 END`
     this.#checkedReceipt = `INSERT INTO ${names.mark} ${COLUMNS}
 VALUES (CASE WHEN ${ROLE}
       AND ${WARNINGS}
       AND ${DURABILITY}
-    THEN $1::pg_catalog.text END, 'commit', ${REST}, $4::pg_catalog.text, $5::pg_catalog.text[])`
+    THEN $1::pg_catalog.text END, ${REST}, $4::pg_catalog.text, $5::pg_catalog.text[])`
   }
 
   claim(ids: Ids): Line {
@@ -108,16 +106,6 @@ VALUES (CASE WHEN ${ROLE}
   /** The claim, if the epoch is listed and of this very server; otherwise `INSERT 0 0`. */
   claimInEpoch(ids: Ids): Line {
     return line(this.#claimInEpoch, ids)
-  }
-
-  /** The same, which says `abort` until `decide` makes it say `commit`. */
-  undecidedClaim(ids: Ids): Line {
-    return line(this.#undecided, ids)
-  }
-
-  /** CHECK, and the decision in the row: a division by zero if the row is gone. */
-  decide({ txid }: Ids): Line {
-    return { text: this.#decide, values: [txid], again: true, tag: 'SELECT 1' }
   }
 
   /** The receipt, which sets what is not as it must be before PREPARE reads it. */

@@ -12,6 +12,7 @@ import {
   COMMIT,
   IDLE_TIMEOUT,
   RUN_DEFERRED,
+  WATCH,
   commitPrepared,
   prepare,
 } from './statements.ts'
@@ -23,7 +24,7 @@ export const STEP_NAMES = [
   'with-marks',
   'with-epoch',
   'with-checks',
-  'with-late-decision',
+  'with-watch',
 ] as const
 export type StepName = (typeof STEP_NAMES)[number]
 
@@ -50,6 +51,7 @@ export interface Messages {
 /** Lists that never change: their bytes are made once for each connection. */
 const BEGUN: readonly Line[] = [BEGIN]
 const BEGUN_TIMED: readonly Line[] = [BEGIN, IDLE_TIMEOUT]
+const BEGUN_WATCHED: readonly Line[] = [BEGIN, IDLE_TIMEOUT, WATCH]
 const COMMITTED: readonly Line[] = [COMMIT]
 const COMMITTED_CHECKED: readonly Line[] = [RUN_DEFERRED, CHECK, COMMIT]
 
@@ -104,13 +106,13 @@ export const STEPS: Readonly<Record<StepName, Step>> = {
       apply: [commitPrepared(ids)],
     }),
   },
-  'with-late-decision': {
-    title: '+ it says commit only at COMMIT',
+  'with-watch': {
+    title: '+ a hidden end is reported',
     messages: (ids, statements) => ({
       orders: BEGUN_TIMED,
-      stock: [...BEGUN_TIMED, statements.undecidedClaim(ids)],
+      stock: [...BEGUN_WATCHED, statements.claimInEpoch(ids)],
       vote: [RUN_DEFERRED, statements.checkedReceipt(ids), prepare(ids)],
-      decide: [RUN_DEFERRED, statements.decide(ids), COMMIT],
+      decide: COMMITTED_CHECKED,
       apply: [commitPrepared(ids)],
     }),
   },

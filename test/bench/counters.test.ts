@@ -103,7 +103,7 @@ test.each<[ContenderName, { messages: number; inARow: number; forcedWrites: numb
   ['bare-driver', { messages: 3, inARow: 3, forcedWrites: 1 }],
   ['unrecorded', { messages: 5, inARow: 5, forcedWrites: 3 }],
   ['with-checks', { messages: 5, inARow: 5, forcedWrites: 3 }],
-  ['with-late-decision', { messages: 5, inARow: 5, forcedWrites: 3 }],
+  ['with-watch', { messages: 5, inARow: 5, forcedWrites: 3 }],
 ])('a transaction of %s is %j', async (name, expected) => {
   const { messages, inARow, forcedWrites } = await count(name, 40, stage, ledger)
   expect({ messages, inARow, forcedWrites: Math.round(forcedWrites) }).toEqual(expected)

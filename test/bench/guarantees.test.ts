@@ -50,12 +50,9 @@ async function climb(step: StepName): Promise<Climbed> {
 function shorten(sql: string): string {
   if (sql.startsWith('SET LOCAL')) return sql.replace(/^SET LOCAL (\w+) = .*/, 'SET $1')
   if (sql.startsWith('INSERT')) {
-    if (sql.includes('.epoch AS epoch')) {
-      return sql.includes("'abort'") ? 'INSERT undecided claim' : 'INSERT claim in epoch'
-    }
+    if (sql.includes('.epoch AS epoch')) return 'INSERT claim in epoch'
     return sql.includes('set_config') ? 'INSERT checked mark' : 'INSERT mark'
   }
-  if (sql.startsWith('WITH')) return 'UPDATE claim'
   return sql.startsWith('SELECT') ? 'SELECT check' : sql.replace(/ '.*/, '')
 }
 
@@ -114,12 +111,12 @@ describe('what each step says', () => {
       ],
     ],
     [
-      'with-late-decision',
+      'with-watch',
       [
         `orders: ${TIMED}; ${USER}`,
-        `stock: ${TIMED}; INSERT undecided claim; ${USER}`,
+        `stock: ${TIMED}; SET default_transaction_read_only; INSERT claim in epoch; ${USER}`,
         'orders: SET CONSTRAINTS ALL IMMEDIATE; INSERT checked mark; PREPARE TRANSACTION',
-        'stock: SET CONSTRAINTS ALL IMMEDIATE; UPDATE claim; COMMIT',
+        'stock: SET CONSTRAINTS ALL IMMEDIATE; SELECT check; COMMIT',
         'orders: COMMIT PREPARED',
       ],
     ],
@@ -171,6 +168,18 @@ describe('each guarantee is off in the step before, and on in its own', () => {
     }
   })
 
+  test.each([
+    ['with-checks', 'off'],
+    ['with-watch', 'on'],
+  ] as const)('the server reports the end of the decider: %s, %s', async (step, setting) => {
+    const climbed = await climb(step)
+    const text = `insert into seen select current_setting('default_transaction_read_only')`
+    climbed.work = { ...WORK, stock: { text } }
+    await climbed.stock.sql('create table seen (setting text)')
+    await climbed.runner.run()
+    expect(await climbed.stock.sql('select setting from seen')).toEqual([{ setting }])
+  })
+
   test('recovery can ask: with-time-out leaves no row', async () => {
     const climbed = await climb('with-time-out')
     expect(await marksOf(climbed.stock)).toEqual([])
@@ -209,29 +218,6 @@ describe('each guarantee is off in the step before, and on in its own', () => {
     })
   })
 
-  test.each([
-    ['with-checks', 'commit'],
-    ['with-late-decision', 'abort'],
-  ] as const)('before its COMMIT a claim says what it is worth: %s, %s', async (step, decision) => {
-    const climbed = await climb(step)
-    await climbed.stock.sql('create table seen (decision text)')
-    await climbed.stock.sql(`delete from ${SCHEMA}.mark`)
-    climbed.work = {
-      ...WORK,
-      stock: { text: `insert into seen select decision from ${SCHEMA}.mark` },
-    }
-    await climbed.runner.run()
-    expect(await climbed.stock.sql('select decision from seen')).toEqual([{ decision }])
-    expect(await marksOf(climbed.stock)).toMatchObject([{ decision: 'commit' }])
-  })
-
-  test('a claim that was deleted commits nothing: with-late-decision', async () => {
-    const climbed = await climb('with-late-decision')
-    climbed.work = { ...WORK, stock: { text: `delete from ${SCHEMA}.mark` } }
-    expect(await rejection(climbed.runner.run())).toMatchObject({ code: '22012' })
-    await expectOnly(climbed, [1, 1])
-  })
-
   test.each(['with-epoch', 'with-checks'] as const)(
     'prepared by the role that logged in, its settings checked: %s',
     async (step) => {
@@ -258,8 +244,6 @@ describe('each guarantee is off in the step before, and on in its own', () => {
     ['with-epoch', 'deferred', SPOILT],
     ['with-checks', 'now', RIGHT],
     ['with-checks', 'deferred', RIGHT],
-    ['with-late-decision', 'now', RIGHT],
-    ['with-late-decision', 'deferred', RIGHT],
   ] as const)('the COMMIT that decides, in %s, spoiled %s: %j', async (step, when, expected) => {
     const climbed = await climb(step)
     const { stock } = climbed

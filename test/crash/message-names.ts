@@ -69,8 +69,8 @@ export class MessageNames {
   }
 }
 
-/** A claim that went along with BEGIN, and said `abort` until now. */
-const SEES_CLAIM = /UPDATE "assent"\.mark AS mark SET decision = 'commit' WHERE/
+/** Looks whether the row of the claim is still there. */
+const SEES_CLAIM = /EXISTS \(SELECT FROM "assent"\.mark AS mark/
 const UNNAMED = /FROM pg_stat_activity|set_config\('application_name'/
 
 export function kindOf(name: string): Kind {

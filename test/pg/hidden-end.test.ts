@@ -73,27 +73,35 @@ describe.each(ENDS)('a hidden %s', (end) => {
   )
 })
 
-test('a claim that a hidden COMMIT made durable means abort to recovery', async () => {
-  const { assent, cut, counts, databases, reports, decisions } = await endable('COMMIT AND CHAIN')
-  // The one who ran it can't undo what was prepared, nor take the claim back.
-  cut.add('stock undo')
-  await databases.orders.sql(`create function keep() returns trigger language plpgsql as
-      'begin return null; end';
-    create trigger keep before delete on assent.mark for each row execute function keep()`)
+test('behind a hidden COMMIT, which made the claim durable, nobody is asked to prepare', async () => {
+  const { assent, said, counts, databases, reports, decisions } = await endable('COMMIT AND CHAIN')
   let txid = ''
   const work = assent.transaction(async ({ orders, stock }, tx) => {
     txid = tx.id
     await stock.query(INSERT)
     await orders.query(INSERT)
     await orders.query(END)
+    expect(await decisions()).toEqual([{ decision: 'commit' }])
     await orders.query('insert into t values (2)')
   })
   await refused(work)
-  await expect.poll(() => databases.stock.prepared()).toEqual([])
+  expect(said).toEqual(['orders first-claim', 'orders secure'])
   expect(await counts()).toEqual([1, 0, 0])
-  expect(await decisions()).toEqual([{ decision: 'abort' }])
+  expect(await decisions()).toEqual([])
+  expect(await databases.stock.prepared()).toEqual([])
   expect(await assent.outcome(txid)).toEqual({ outcome: 'unknown', reason: 'not-found' })
   expect(reports.filter((report) => report.type.includes('lost'))).toEqual([])
+})
+
+test('what a transaction’s end is known by may be set by others: it costs a message, and no more', async () => {
+  const { assent, said, counts } = await observed()
+  await assent.transaction(async ({ orders, stock }) => {
+    await stock.query(INSERT)
+    await orders.query(INSERT)
+    await orders.query('set local default_transaction_read_only = off')
+  })
+  expect(said).toContain('orders secure')
+  expect(await counts()).toEqual([1, 1, 0])
 })
 
 test.each(['set local', 'select set_config'] as const)(

@@ -7,15 +7,13 @@ const KINDS = {
   /** BEGIN with the claim behind it, and the user's first statement. */
   'first-claim': /^BEGIN.*INSERT INTO "assent"\.mark (?!.*ON CONFLICT)/s,
   /** A claim that did not go along with BEGIN, or that becomes another one. */
-  claim:
-    /^SET CONSTRAINTS.*(INSERT INTO|UPDATE) "assent"\.mark (?!AS mark SET decision = 'commit' WHERE)(?!.*PREPARE TRANSACTION)/s,
+  claim: /^SET CONSTRAINTS.*(INSERT INTO|UPDATE) "assent"\.mark (?!.*PREPARE TRANSACTION)/s,
   /** What must be true of a COMMIT whose claim went along with BEGIN, asked before the votes. */
-  secure: /^SET CONSTRAINTS.*SET decision = 'commit' WHERE(?!.*;COMMIT$)/s,
+  secure: /^SET CONSTRAINTS.*SELECT FROM "assent"\.mark (?!.*;COMMIT$)/s,
   vote: /^SET CONSTRAINTS.*PREPARE TRANSACTION/s,
   /** Reading an epoch ends with a COMMIT too; it is no message of a transaction. */
   decide: /^(SET CONSTRAINTS.*;)?COMMIT$/s,
   apply: /^COMMIT PREPARED/,
-  undo: /^ROLLBACK PREPARED/,
 } as const
 
 export type MessageKind = keyof typeof KINDS

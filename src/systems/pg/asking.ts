@@ -10,11 +10,10 @@ import { TIMELINE } from './mark.ts'
 import type { SchemaNames } from './schema.ts'
 import type { Statement } from './wire.ts'
 
-/** Removes a claim that a COMMIT of the user's made durable: like its absence, it means abort. */
+/** Removes a claim that a COMMIT of the user's may have made durable: nothing was committed by it. */
 export function withdrawStatement(names: SchemaNames, txid: string): Statement {
   return {
-    text: `DELETE FROM ${names.mark} WHERE decision OPERATOR(pg_catalog.=) 'abort'
-  AND txid OPERATOR(pg_catalog.=) $1::pg_catalog.text`,
+    text: `DELETE FROM ${names.mark} WHERE txid OPERATOR(pg_catalog.=) $1::pg_catalog.text`,
     values: [txid],
   }
 }

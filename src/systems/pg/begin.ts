@@ -16,7 +16,7 @@ import type { JoinRequest } from '../../ports/index.ts'
 import type { ConnectionFacts } from './connection-facts.ts'
 import { isServerError } from './driver.ts'
 import type { Notice, PgClient, PgConnection, PgQuery, PgQueryClass } from './driver.ts'
-import { setIdle } from './mark.ts'
+import { WATCH, setIdle } from './mark.ts'
 import { send } from './message.ts'
 import { effectsOf } from './statements.ts'
 import { Wire } from './wire.ts'
@@ -49,13 +49,15 @@ export type Begun =
 export function beginStatements(
   request: JoinRequest,
   connection: ConnectionFacts,
+  watch: 'watched' | 'not watched' = 'not watched',
 ): readonly Statement[] {
   const { isolation, access } = request
   const idleMs = idleMsOf(request, connection)
-  const key = `${isolation ?? ''} ${access} ${idleMs}`
+  const key = `${isolation ?? ''} ${access} ${idleMs} ${watch}`
   const before = beginnings.get(connection)
   if (before?.key === key) return before.statements
-  const statements = makeStatements(isolation, access, idleMs, connection)
+  const made = makeStatements(isolation, access, idleMs, connection)
+  const statements = watch === 'watched' ? [...made, WATCH] : made
   beginnings.set(connection, { key, statements })
   return statements
 }

@@ -190,9 +190,9 @@ export class BranchSession {
   #travel(Query: PgQueryClass, first: First): void {
     const { guard, client } = this.#lent
     const { args, attempt } = first
-    const statements = this.#statements()
     // Only once: if a claim is why BEGIN failed, the next goes without.
     const mark = attempt === 1 ? this.#firstClaim(args) : undefined
+    const statements = this.#statements(mark === undefined ? 'not watched' : 'watched')
     const claim = mark === undefined ? undefined : claimFirst(this.#facts.names, mark)
     const ownTags = statements.length + (claim === undefined ? 0 : 1)
     const sentAt = this.#facts.world.now()
@@ -284,7 +284,7 @@ export class BranchSession {
   async #beginAlone(): Promise<Begun> {
     for (let attempt = 1; ; attempt += 1) {
       const { guard, client } = this.#lent
-      const statements = this.#statements()
+      const statements = this.#statements('not watched')
       const sentAt = this.#facts.world.now()
       const answer = await guard.begin(statements.length, undefined, () =>
         beginAlone(client, statements),
@@ -293,9 +293,8 @@ export class BranchSession {
     }
   }
 
-  #statements(): readonly Statement[] {
-    const { connection } = this.#lent
-    return beginStatements(this.#facts.request, connection)
+  #statements(watch: 'watched' | 'not watched'): readonly Statement[] {
+    return beginStatements(this.#facts.request, this.#lent.connection, watch)
   }
 
   /** BEGIN by itself. Never rejects. */

@@ -72,6 +72,8 @@ export class PgBranch implements Branch {
   #stage: Stage = 'open'
   /** `secured`: all that must be true of the COMMIT was made so. */
   #claim: 'none' | 'unsecured' | 'secured' = 'none'
+  /** Before anybody was asked for a vote, it was found that the transaction had been ended. */
+  #isLeft = false
   #stopPassing = (): void => undefined
 
   constructor(facts: PgBranchFacts) {
@@ -153,21 +155,33 @@ export class PgBranch implements Branch {
   /**
    * A claim that went along with the first statement needs no other message, as a rule: what must be
    * true of the COMMIT can be seen to in its own. It is asked beforehand where others would prepare
-   * in vain, or where COMMIT itself would have to wait for long, so that nobody could tell its outcome.
+   * in vain, or where COMMIT itself would have to wait for long, so that nobody could tell its outcome;
+   * and where somebody may have ended the transaction:
+   *
+   *   1. the claim travels, and is acknowledged
+   *   2. a function ends the transaction by a COMMIT that no tag shows, and begins another one: the
+   *      claim is durable, and says `commit`
+   *   3. the others prepare; the COMMIT is stopped for want of the proof, and this process is killed
+   *   4. recovery obeys the claim: what the function's caller did behind 2 is missing
+   *
+   * So nobody is asked to prepare behind 2, where the server has reported it (see `WATCH`).
    */
   async #secure(first: FirstClaim): Promise<Answer> {
     this.#claim = 'unsecured'
     const idleMs = this.#shorterIdleMs()
     const { guard } = this.#session.lent
     const isFresh = this.#facts.world.now() - guard.heardAt <= HEARD_WITHIN_MS
-    const isSafe = isFresh && idleMs === undefined && guard.rollbacks === 'none'
+    const isSame = guard.isUnchanged && guard.rollbacks === 'none'
+    const isSafe = isFresh && isSame && idleMs === undefined
     if (isSafe && !this.#facts.hasDeferred()) return { answer: 'yes' }
     const facts = this.#endFacts()
     const reply = await send(this.client, securedClaim(facts, first, idleMs))
     const answer = readAnswer(reply, open(securedTags(facts)))
     this.#stage = stageAfter(reply, answer, 'open')
     if (answer.answer === 'yes') this.#claim = 'secured'
-    return this.#explained(answer, reply, facts)
+    const explained = this.#explained(answer, reply, facts)
+    this.#isLeft = hasLeft(explained)
+    return explained
   }
 
   async vote(mark: Mark, gid: Gid): Promise<Answer> {
@@ -196,9 +210,7 @@ export class PgBranch implements Branch {
     if (this.#claim === 'secured' || answer.answer === 'yes') return answer
     // Without a mark, nobody resets the role first.
     const asSent = this.#claim === 'none' ? { ...facts, role: 'as it is' as const } : facts
-    const explained = this.#explained(answer, reply, asSent)
-    await this.#withdraw(isLeft(explained))
-    return explained
+    return this.#explained(answer, reply, asSent)
   }
 
   async end(decision: 'commit' | 'abort', gid: Gid | undefined): Promise<EndAnswer> {
@@ -206,15 +218,13 @@ export class PgBranch implements Branch {
     const isMaybePrepared = this.#stage === 'prepared' || this.#stage === 'unclear'
     if (isMaybePrepared && gid !== undefined) return this.#endPrepared(decision, gid)
     if (this.#stage === 'open') await this.#rollBack()
-    await this.#withdraw(this.fault()?.outcome === 'unknown')
+    // A COMMIT of the user's may have made it durable, and nobody was asked for a vote.
+    if (this.claimed !== undefined && (this.#isLeft || this.fault()?.outcome === 'unknown')) {
+      await this.#facts.withdraw(this.claimed.id.txid)
+    }
     this.#release()
     // Safe: COMMIT was never sent on this connection, so the server rolls back whatever is open.
     return { answer: 'done' }
-  }
-
-  /** Of a claim that a COMMIT of the user's may have made durable. */
-  async #withdraw(isDue: boolean): Promise<void> {
-    if (isDue && this.claimed !== undefined) await this.#facts.withdraw(this.claimed.id.txid)
   }
 
   leave(): void {
@@ -344,7 +354,7 @@ function errorOfOurs(reply: Reply, facts: EndFacts): ServerError | undefined {
 }
 
 /** Whether the branch is known to have left its transaction. */
-function isLeft(answer: Answer): boolean {
+function hasLeft(answer: Answer): boolean {
   if (answer.answer === 'yes') return false
   const { cause } = answer
   return cause instanceof AssentError && cause.code === 'ASSENT_TRANSACTION_CONTROL'

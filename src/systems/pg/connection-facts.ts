@@ -9,6 +9,7 @@ import { AssentError } from '../../protocol/index.ts'
 import type { World } from '../../ports/index.ts'
 import { livenessSettings } from './begin.ts'
 import type { PgClient } from './driver.ts'
+import { WATCHED } from './mark.ts'
 import { send } from './message.ts'
 import { Wire } from './wire.ts'
 
@@ -20,7 +21,7 @@ export interface ConnectionFacts {
   readonly timeouts: 'all' | 'portable'
   /**
    * Whether COMMIT PREPARED can be sent on this connection as it is: as the role that logs in, with
-   * warnings on, waiting for the disk. Behind a pooler it can't: the next message may meet another
+   * warnings on, waiting for the disk; and whether the end of a transaction is reported. Behind a pooler it can't: the next message may meet another
    * session of the server, with whatever settings its last client left there.
    */
   readonly session: 'plain' | 'special'
@@ -39,7 +40,8 @@ const FACTS = `SELECT pg_catalog.current_setting('server_version_num')::int,
   pg_catalog.version(),
   (current_user = session_user
     AND pg_catalog.current_setting('client_min_messages') NOT IN ('error', 'fatal', 'panic')
-    AND pg_catalog.current_setting('synchronous_commit') IN ('on', 'remote_apply'))::text,
+    AND pg_catalog.current_setting('synchronous_commit') IN ('on', 'remote_apply')
+    AND pg_catalog.current_setting('${WATCHED}') = 'off')::text,
   pg_catalog.pg_backend_pid()::text`
 
 const OLDEST = 140_000

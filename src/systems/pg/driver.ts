@@ -47,6 +47,10 @@ export interface PgConnection {
   prependListener(event: 'readyForQuery', listener: (message: { status: string }) => void): unknown
   prependListener(event: 'errorMessage', listener: (error: ServerError) => void): unknown
   prependListener(event: 'notice', listener: (message: Notice) => void): unknown
+  prependListener(
+    event: 'parameterStatus',
+    listener: (message: { parameterName: string; parameterValue: string }) => void,
+  ): unknown
   prependListener(event: 'end', listener: () => void): unknown
   removeListener(event: string, listener: (message: never) => void): unknown
 }

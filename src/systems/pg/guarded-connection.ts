@@ -11,6 +11,7 @@
 import { AssentError } from '../../protocol/index.ts'
 import type { BranchFault, World } from '../../ports/index.ts'
 import type { PgPoolClient, ServerError, Submittable } from './driver.ts'
+import { WATCHED } from './mark.ts'
 import { send } from './message.ts'
 import { effectsOf } from './statements.ts'
 import { Wire } from './wire.ts'
@@ -49,6 +50,7 @@ export class GuardedConnection implements WireListener {
   #session: 'untouched' | 'touched' = 'untouched'
   #role: 'kept' | 'changed' = 'kept'
   #rollbacks: 'none' | 'some' = 'none'
+  #watch: 'unheard' | 'unchanged' | 'changed' = 'unheard'
   #onLateUse = (): void => undefined
   /** ROLLBACK TO answers with the tag ROLLBACK: so many of them are no harm. */
   #harmlessRollbacks = 0
@@ -85,6 +87,11 @@ export class GuardedConnection implements WireListener {
   /** Whether a ROLLBACK was answered: of a savepoint, as far as anybody can tell. */
   get rollbacks(): 'none' | 'some' {
     return this.#rollbacks
+  }
+
+  /** Whether what is watched shows that the transaction is still the one that was begun. */
+  get isUnchanged(): boolean {
+    return this.#watch === 'unchanged'
   }
 
   /** When the server was last heard to be ready, on `World.now()`. */
@@ -255,6 +262,11 @@ export class GuardedConnection implements WireListener {
     } else if (this.#course.kind === 'failed' && status === 'T') {
       this.#course = { kind: 'inside' }
     }
+  }
+
+  onSetting(name: string, value: string): void {
+    if (name !== WATCHED || this.#turn === 'before ours') return
+    this.#watch = this.#watch === 'unheard' && value === 'on' ? 'unchanged' : 'changed'
   }
 
   onError(error: ServerError): void {

@@ -28,6 +28,15 @@ export function setIdle(ms: number): Statement {
   return { text: `SET LOCAL ${IDLE} = ${ms}`, again: true }
 }
 
+/**
+ * Shows when the transaction ends: the server reports this setting whenever it has changed, and it
+ * changes back with the transaction, whoever ended it and however. It is one that says nothing
+ * about the transaction that it is set in. Between a claim that travels and the votes there is no
+ * proof: this is what tells whether one has to be asked for (see PgBranch).
+ */
+export const WATCHED = 'default_transaction_read_only'
+export const WATCH: Statement = { text: `SET LOCAL ${WATCHED} = on`, again: true }
+
 /** As PostgreSQL shows a time that is not in whole seconds. */
 function shown(idleMs: number): string {
   return `${idleMs}ms`
@@ -71,12 +80,6 @@ function orStop(condition: string): string {
   return `SELECT 1 OPERATOR(pg_catalog./) CASE
     WHEN ${condition}
     THEN 1 ELSE 0 END`
-}
-
-/** Changes the row of a claim; the message stops if the row is gone, or something is not so. */
-function changeOrStop(change: string, condition: string): string {
-  return `WITH changed AS (${change} RETURNING 1)
-${orStop(all(condition, 'EXISTS (SELECT FROM changed)'))}`
 }
 
 /** The row of a claim that this transaction has written; `$ctid` and `$txid` by their numbers. */
@@ -136,23 +139,12 @@ export interface FirstClaim {
 /**
  * The claim that travels behind BEGIN, before anything of the user's: nothing has changed role,
  * settings or transaction there. Returns its ctid.
- *
- * It says `abort` until the message of COMMIT makes it say `commit` (`securedClaim`):
- *
- *   1. the claim travels, and is acknowledged
- *   2. a function of the user's ends the transaction with a COMMIT that nobody can see, and begins
- *      another one: the claim is durable
- *   3. the others prepare, and this process is killed
- *   4. recovery reads the claim
- *
- * Said it `commit` from the start, 4 would commit the others, and what the user's function did
- * behind 2 would be missing. And nothing can make it say `commit` after 2: that takes the proof.
  */
 export function claimFirst(names: SchemaNames, mark: Mark): Statement {
   const text = textOf(
     names,
     'claim first',
-    () => `${claimSql(names, '$1::pg_catalog.text', 'abort')} RETURNING ctid::pg_catalog.text`,
+    () => `${claimSql(names, '$1::pg_catalog.text')} RETURNING ctid::pg_catalog.text`,
   )
   return { text, values: markValues(mark), again: true }
 }
@@ -167,9 +159,9 @@ export interface EndFacts {
 }
 
 /**
- * What remains to be seen to before the COMMIT of a decider that claimed first: now the claim says
- * `commit`, if it is still there, which the user's statements could reach. (By ctid: under
- * SERIALIZABLE a look at the index would be in conflict with every other claim on the same page.)
+ * What remains to be seen to before the COMMIT of a decider that claimed first. Its row must still be
+ * there: the user's statements could reach it. (By ctid: under SERIALIZABLE a look at the index would
+ * be in conflict with every other claim on the same page.)
  */
 export function securedClaim(
   facts: EndFacts,
@@ -177,12 +169,10 @@ export function securedClaim(
   newIdleMs?: number,
 ): readonly Statement[] {
   const { names, idleMs } = facts
+  const isThere = `EXISTS (SELECT FROM ${names.mark} AS mark WHERE ${claimAt(2, 3)})`
   const isShorter = newIdleMs !== undefined
   const text = textOf(names, `secured ${isShorter}`, () =>
-    changeOrStop(
-      `UPDATE ${names.mark} AS mark SET decision = 'commit' WHERE ${claimAt(2, 3)}`,
-      all(proven(1), WARNED, DURABLE, isShorter ? idleFor(4) : undefined),
-    ),
+    orStop(all(proven(1), WARNED, DURABLE, isThere, isShorter ? idleFor(4) : undefined)),
   )
   const values = [shown(idleMs), claim.ctid, claim.mark.id.txid]
   if (isShorter) values.push(String(newIdleMs))
@@ -277,9 +267,9 @@ function asItMustBe(isShorter: boolean): string {
 const COLUMNS = 'txid, decision, app, register, epoch, participants'
 
 /** The claim, if the epoch is listed and of the present server. */
-function claimSql(names: SchemaNames, key: string, decision = 'commit'): string {
+function claimSql(names: SchemaNames, key: string): string {
   return `INSERT INTO ${names.mark} (${COLUMNS})
-SELECT ${key}, '${decision}', $2::pg_catalog.text, $3::pg_catalog.text, epoch.id, $5::pg_catalog.text[]
+SELECT ${key}, 'commit', $2::pg_catalog.text, $3::pg_catalog.text, epoch.id, $5::pg_catalog.text[]
 FROM ${names.epoch} AS epoch WHERE epoch.id OPERATOR(pg_catalog.=) $4::pg_catalog.text
   AND epoch.server OPERATOR(pg_catalog.=) ${TIMELINE}`
 }
@@ -290,14 +280,13 @@ VALUES (${key}, 'commit', $2::pg_catalog.text, $3::pg_catalog.text, $4::pg_catal
   $5::pg_catalog.text[])`
 }
 
-/** Makes another mark of a claim that this transaction has written. */
+/** Makes another mark of a claim that this transaction has written; stops if its row is gone. */
 function rewriteSql(names: SchemaNames, isShorter: boolean): string {
-  return changeOrStop(
-    `UPDATE ${names.mark} AS mark SET decision = 'commit', app = $2::pg_catalog.text,
-  register = $3::pg_catalog.text, epoch = $4::pg_catalog.text, participants = $5::pg_catalog.text[]
-WHERE ${claimAt(PROOF_AT + (isShorter ? 2 : 1), 1)}`,
-    asItMustBe(isShorter),
-  )
+  return `WITH changed AS (
+  UPDATE ${names.mark} AS mark SET app = $2::pg_catalog.text, register = $3::pg_catalog.text,
+    epoch = $4::pg_catalog.text, participants = $5::pg_catalog.text[]
+  WHERE ${claimAt(PROOF_AT + (isShorter ? 2 : 1), 1)} RETURNING 1)
+${orStop(all(asItMustBe(isShorter), 'EXISTS (SELECT FROM changed)'))}`
 }
 
 function markValues({ id, participants }: Mark): string[] {

@@ -26,6 +26,8 @@ export interface WireListener {
   onReady?(status: string): void
   onError?(error: ServerError): void
   onNotice?(notice: Notice): void
+  /** A setting that the server reports has changed; it says so before it is ready. */
+  onSetting?(name: string, value: string): void
   onEnd?(): void
 }
 
@@ -88,6 +90,11 @@ export class Wire {
     })
     connection.prependListener('notice', (notice) => {
       for (const listener of this.#listeners) listener.onNotice?.(notice)
+    })
+    connection.prependListener('parameterStatus', ({ parameterName, parameterValue }) => {
+      for (const listener of this.#listeners) {
+        listener.onSetting?.(parameterName, parameterValue)
+      }
     })
     connection.prependListener('end', () => {
       for (const listener of this.#listeners) listener.onEnd?.()
