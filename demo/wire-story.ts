@@ -39,7 +39,7 @@ export function phaseOf(message: FrontendMessage, asked: boolean): Phase | undef
   if (has('COMMIT PREPARED') || has('ROLLBACK PREPARED')) return 'apply'
   if (has('LEFT JOIN pg_prepared_xacts')) return 'list'
   if (asked && (sql.at(-1) === 'COMMIT' || sql.at(-1) === 'ROLLBACK')) return 'ask'
-  if (has('SET LOCAL assent.branch') || has('ledger') || has('UPDATE account')) return 'work'
+  if (has('ledger') || has('UPDATE account')) return 'work'
   return sql.length === 1 && sql[0] === 'COMMIT' ? 'decide' : undefined
 }
 
@@ -49,10 +49,11 @@ export function textOf({ statements }: FrontendMessage): string {
 }
 
 function brief(sql: string): string {
-  if (sql.startsWith('SET ') || sql.includes('set_config')) return 'settings'
   if (sql.includes('INSERT INTO "assent".mark')) {
     return sql.includes('ON CONFLICT') ? 'INSERT mark or read it' : 'INSERT mark'
   }
+  if (sql.includes('UPDATE "assent".mark')) return 'UPDATE mark'
+  if (sql.startsWith('SET ') || sql.includes('set_config')) return 'settings'
   if (sql.includes('pg_prepared_xacts')) return 'SELECT what is prepared'
   if (sql.includes('"assent".epoch')) return 'SELECT is the epoch still remembered?'
   return sql

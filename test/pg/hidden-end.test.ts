@@ -34,7 +34,7 @@ async function refused(work: Promise<unknown>): Promise<AssentError> {
   return refusal(work, 'ASSENT_TRANSACTION_CONTROL', 'unknown')
 }
 
-describe.each(ENDS)('a hidden %s', (end) => {
+describe.each(ENDS)('a hidden %s, run by a function (fault 113)', (end) => {
   const kept = end === 'ROLLBACK AND CHAIN' ? 0 : 1
 
   test('in one database is told as unknown', async () => {
