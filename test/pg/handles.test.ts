@@ -151,6 +151,31 @@ test('handle and client mixed: the order of calls is the order of statements, fr
   expect(calls).toEqual(['client', 'handle', 'client again'])
 })
 
+test.each(['the promise alone', 'both', 'neither as it is'])(
+  'a pool that is wrapped by somebody who knows %s gives one connection for each branch',
+  async (which) => {
+    const { assent, orders } = await openShop({}, { orders: { max: 2 } })
+    const { pool } = orders
+    const connect = pool.connect.bind(pool) as (...args: readonly unknown[]) => Promise<unknown>
+    const wrapped = {
+      'the promise alone': () => connect(),
+      both: async (callback: (error: unknown, client: unknown) => void) => {
+        const client = await connect()
+        callback(undefined, client)
+        return client
+      },
+      // Resolves with nothing, long before the callback is called.
+      'neither as it is': async (...args: readonly unknown[]) => connect(...args),
+    }[which]
+    Object.assign(pool, { connect: wrapped })
+    for (let at = 1; at <= 4; at += 1) {
+      await assent.transaction((db) => db.orders.query('insert into t values (1)'))
+      await expect.poll(() => pool.totalCount - pool.idleCount).toBe(0)
+    }
+    expect(await orders.count()).toBe(4)
+  },
+)
+
 test('a callback in the query’s config is told when there is no connection', async () => {
   const { assent, orders } = await openShop()
   orders.pool.connect = () => Promise.reject(new Error('no connection today'))

@@ -340,8 +340,11 @@ function connect(
     if (client === undefined) fail(error)
     else take(client)
   })
-  // Whoever wraps the pool may know the promise alone.
-  if (given instanceof Promise) given.then(take, fail)
+  // Whoever wraps the pool may know the promise alone; or pass the callback on, and resolve with nothing.
+  if (!(given instanceof Promise)) return
+  given.then((client: PgPoolClient | undefined) => {
+    if (client !== undefined) take(client)
+  }, fail)
 }
 
 function ignore(): void {}
