@@ -225,7 +225,7 @@ const OTHERS: readonly Breakage[] = [
     name: 'a claim that became durable by a hidden COMMIT stays',
     file: 'src/systems/pg/branch.ts',
     find: 'if (this.claimed !== undefined && (this.#isLeft ||',
-    replace: 'if (this.claimed === undefined && (this.#isLeft ||',
+    replace: "if (this.claimed !== undefined && this.#stage === 'prepared' && (this.#isLeft ||",
     tests: REAL,
   },
   {
@@ -240,6 +240,13 @@ const OTHERS: readonly Breakage[] = [
     file: 'src/engine/run.ts',
     find: 'if (failure === undefined) return joined?.fault()',
     replace: 'if (joined === undefined || failure === undefined) return joined?.fault()',
+    tests: REAL,
+  },
+  {
+    name: 'a hidden end that the server reports goes unnoticed',
+    file: 'src/systems/pg/guarded-connection.ts',
+    find: "const isOver = status === 'I' || isAnother",
+    replace: "const isOver = status === 'I'",
     tests: REAL,
   },
   {

@@ -11,6 +11,8 @@ type Trouble = twoPhase.Trouble
 
 export interface ErrorContext {
   readonly transactionId: string
+  /** What every id of it can be told by. */
+  readonly txid: string
   /** Whether an error of a participant means "run the transaction again". */
   readonly isRetryable: (participant: string, error: unknown) => boolean
 }
@@ -26,7 +28,12 @@ export function twoPhaseError(
       return lostVote(state, id)
     case 'aborted':
     case 'unknown': {
-      const context = { transactionId: formatTransactionId(id), isRetryable, isMarked: true }
+      const context = {
+        transactionId: formatTransactionId(id),
+        txid: id.txid,
+        isRetryable,
+        isMarked: true,
+      }
       const ledger = twoPhaseLedger(state, escaped(state.told, state.trouble))
       return failure(state.told, state.trouble, context, ledger)
     }
@@ -56,19 +63,18 @@ export function onePhaseError(
 }
 
 /**
- * The branch whose transaction was ended behind everybody's back, in one that is aborted. Nobody can
- * tell whether that was a ROLLBACK or a COMMIT of a part of the work, so nobody is told "aborted".
+ * The branches whose transactions were ended behind everybody's back, in one that is aborted. Nobody
+ * can tell whether by a ROLLBACK or by a COMMIT of a part of the work, so nobody is told "aborted".
  */
-function escaped(told: Outcome | 'nothing', trouble: readonly Trouble[]): string | undefined {
-  if (told !== 'aborted') return undefined
-  const found = trouble.find(
-    ({ kind, cause }) =>
-      kind === 'refused' &&
-      cause instanceof AssentError &&
-      cause.code === 'ASSENT_TRANSACTION_CONTROL' &&
-      cause.outcome === 'unknown',
-  )
-  return found?.kind === 'refused' ? found.branch : undefined
+function escaped(told: Outcome | 'nothing', trouble: readonly Trouble[]): readonly string[] {
+  if (told !== 'aborted') return []
+  return trouble.flatMap((each) => (hasEscaped(each) ? [each.branch] : []))
+}
+
+function hasEscaped(trouble: Trouble): trouble is Extract<Trouble, { kind: 'refused' }> {
+  const { kind, cause } = trouble
+  const isAssents = kind === 'refused' && cause instanceof AssentError
+  return isAssents && cause.code === 'ASSENT_TRANSACTION_CONTROL' && cause.outcome === 'unknown'
 }
 
 function failure(
@@ -77,8 +83,8 @@ function failure(
   context: ErrorContext & { readonly isMarked: boolean },
   ledger: string,
 ): AssentError {
-  const branch = escaped(outcome, trouble)
-  if (branch !== undefined) return escapedError(branch, trouble, context.transactionId, ledger)
+  const branches = escaped(outcome, trouble)
+  if (branches.length > 0) return escapedError(branches, trouble, context.txid, ledger)
   const [first] = trouble
   const end = sentence(outcome, context.isMarked)
   const told = { outcome, ledger, transactionId: context.transactionId }
@@ -116,21 +122,22 @@ function failure(
   })
 }
 
+/** With the id that names no register: of a branch's own rows that one knows nothing. */
 function escapedError(
-  branch: string,
+  branches: readonly string[],
   trouble: readonly Trouble[],
-  transactionId: string,
+  txid: string,
   ledger: string,
 ): AssentError {
-  const { cause } = trouble.find((each) => each.kind === 'refused' && each.branch === branch) ?? {}
+  const cause = trouble.find(hasEscaped)?.cause
   const why = cause instanceof AssentError ? cause.message : String(cause)
   return new AssentError({
     code: 'ASSENT_TRANSACTION_CONTROL',
     outcome: 'unknown',
-    transactionId,
+    transactionId: txid,
     message:
-      `${why}. If it was ended by a COMMIT, what was done in ${branch} before is durable there: look ` +
-      `at your own rows. Nothing else is committed`,
+      `${why}. If it was ended by a COMMIT, what was done in ${branches.join(' and ')} before is ` +
+      `durable there: look at your own rows. Assent commits nothing else`,
     cause: cause instanceof AssentError ? cause.cause : cause,
     ledger,
   })
@@ -175,13 +182,15 @@ function lostVote(state: twoPhase.TwoPhaseState, id: TransactionId): AssentError
   })
 }
 
-function twoPhaseLedger(state: twoPhase.TwoPhaseState, left?: string): string {
+function twoPhaseLedger(state: twoPhase.TwoPhaseState, left: readonly string[] = []): string {
   const { decider, voters, readers } = state.plan
   const isAborted = state.decision === 'abandoned' || state.decision === 'abort'
   const decided = state.decision === 'commit' ? 'committed' : isAborted ? 'rolled back' : 'unknown'
   return [
-    `${decider}: ${left === decider ? 'unknown' : decided} (decider)`,
-    ...voters.map((voter) => `${voter}: ${voter === left ? 'unknown' : voterWord(state, voter)}`),
+    `${decider}: ${left.includes(decider) ? 'unknown' : decided} (decider)`,
+    ...voters.map((voter) =>
+      left.includes(voter) ? `${voter}: unknown` : `${voter}: ${voterWord(state, voter)}`,
+    ),
     ...readers.map((reader) => `${reader}: only read`),
   ].join(' · ')
 }
@@ -205,10 +214,10 @@ function voterWord(state: twoPhase.TwoPhaseState, voter: string): string {
   }
 }
 
-function onePhaseLedger(state: onePhase.OnePhaseState, left?: string): string {
+function onePhaseLedger(state: onePhase.OnePhaseState, left: readonly string[]): string {
   const [writer] = state.plan.writers
   const readers = state.plan.readers.map((reader) => `${reader}: only read`)
   if (writer === undefined) return readers.join(' · ')
-  const isOpen = state.commit === 'unknown' || state.commit === 'sent' || writer === left
+  const isOpen = state.commit === 'unknown' || state.commit === 'sent' || left.includes(writer)
   return [`${writer}: ${isOpen ? 'unknown' : 'rolled back'}`, ...readers].join(' · ')
 }

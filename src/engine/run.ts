@@ -15,6 +15,7 @@ import type { Running } from './interpret.ts'
 import { onePhaseError, twoPhaseError } from './outcome-error.ts'
 import type { Recovery } from './recover.ts'
 import type { Over } from './over.ts'
+import { cannotPrepare, ended, mayPass, refuseSameDatabase } from './run-errors.ts'
 import type { Warmth } from './warmth.ts'
 
 export interface RunSetting {
@@ -192,7 +193,7 @@ export class Run {
     if (plan.protocol === 'one-phase') {
       const running = this.#watched(commitOnePhase(plan, commitment))
       afterwards(running.finished)
-      const error = onePhaseError(await running.told, { transactionId: txid, isRetryable })
+      const error = onePhaseError(await running.told, { transactionId: txid, txid, isRetryable })
       if (error !== undefined) throw error
       return txid
     }
@@ -310,7 +311,7 @@ export class Run {
     return new AssentError({
       code: fault.code,
       outcome: fault.outcome,
-      retryable: fault.code === 'ASSENT_UNCLEAR',
+      retryable: fault.code === 'ASSENT_UNCLEAR' && mayPass(fault.cause),
       transactionId: this.#options.txid,
       message: `${fault.message}.`,
       cause: error ?? fault.cause,
@@ -360,40 +361,4 @@ async function endLateJoin(joining: Joining): Promise<void> {
   } catch {
     // It never joined.
   }
-}
-
-/** As the statement's own error; what became of the transaction, its promise tells. */
-function ended(name: string): AssentError {
-  return new AssentError({
-    code: 'ASSENT_BRANCH_ENDED',
-    outcome: 'unknown',
-    message:
-      `${name} was used after its transaction's function had returned; this statement was not ` +
-      `run. Await every statement inside the function given to transaction().`,
-  })
-}
-
-function cannotPrepare(refused: readonly string[], decider: string | undefined): AssentError {
-  const wished = decider === undefined ? '' : ` (decider: '${decider}' leaves no choice)`
-  return new AssentError({
-    code: 'ASSENT_CANNOT_PREPARE',
-    outcome: 'aborted',
-    message:
-      `${refused.join(' and ')} wrote, and can't keep a prepared transaction${wished}: only one ` +
-      `such database can take part, as the decider. Set max_prepared_transactions (and restart) ` +
-      `on the others, or declare those that only read in \`reads\`.`,
-  })
-}
-
-function refuseSameDatabase(names: readonly string[], ids: readonly string[]): void {
-  const at = ids.findIndex((id, index) => ids.indexOf(id) !== index)
-  if (at === -1) return
-  const twin = names[ids.indexOf(ids[at] ?? '')]
-  throw new AssentError({
-    code: 'ASSENT_SAME_DATABASE',
-    outcome: 'aborted',
-    message:
-      `${twin} and ${names[at]} are the same database, and would wait for each other's marks. ` +
-      `Configure it once; one branch can use all of its schemas.`,
-  })
 }

@@ -156,6 +156,8 @@ function learn(state: TwoPhaseState, event: TwoPhaseEvent): TwoPhaseState {
       return learnEnd(state, event.branch, event.answer)
     case 'recovered': {
       const end = event.result
+      // The decider may have been found out about meanwhile.
+      if (state.ends[event.branch] !== 'handed over') return state
       return { ...state, ends: { ...state.ends, [event.branch]: end } }
     }
     case 'objected':
@@ -370,7 +372,7 @@ function hasAnswered(state: TwoPhaseState, branch: string): boolean {
 function isEndSettled(state: TwoPhaseState): boolean {
   if (state.decision !== 'commit') {
     // A rollback that was handed over is not waited for: only its locks depend on it.
-    return every(state.ends, (end) => ['done', 'handed over', 'left'].includes(end))
+    return every(state.ends, (end) => ['done', 'handed over', 'left', 'lost'].includes(end))
   }
   if (state.resolveWhen === 'decided') return true
   const settled = ['done', 'lost', 'left']

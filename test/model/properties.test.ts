@@ -20,7 +20,7 @@ const plans = fc
 /** An answer to a message of the owner that it can have. */
 function ownerAnswer(
   effect: twoPhase.TwoPhaseEffect,
-  { decision }: twoPhase.TwoPhaseState,
+  { decision, plan }: twoPhase.TwoPhaseState,
   tape: Tape,
 ): twoPhase.TwoPhaseEvent {
   switch (effect.send) {
@@ -41,7 +41,9 @@ function ownerAnswer(
     case 'hand-over': {
       // A vote is only lost where the register says commit, which it can't once COMMIT is ruled out.
       const isRuledOut = decision === 'abandoned' || decision === 'abort'
-      const result = isRuledOut ? 'done' : tape.pick(['done', 'lost'] as const)
+      const results = isRuledOut ? (['done', 'left'] as const) : (['done', 'lost', 'left'] as const)
+      // Nothing of the decider is prepared.
+      const result = effect.branch === plan.decider ? 'left' : tape.pick(results)
       return { type: 'recovered', branch: effect.branch, result }
     }
     case 'tell-committed':
@@ -72,10 +74,7 @@ function playOwner(
     check(next.state, next.effects)
     state = next.state
     sent.push(...next.effects)
-    // The decider's hand-over has no answer: nothing of it is prepared.
-    const answered = (effect: twoPhase.TwoPhaseEffect): boolean =>
-      !effect.send.startsWith('tell') &&
-      !(effect.send === 'hand-over' && effect.branch === plan.decider)
+    const answered = (effect: twoPhase.TwoPhaseEffect): boolean => !effect.send.startsWith('tell')
     waiting.push(...next.effects.filter(answered))
   }
   dispatch({ type: 'start' })

@@ -63,7 +63,8 @@ describe.each(ENDS)('a hidden %s, run by a function (fault 113)', (end) => {
           { decider },
         )
         const error = await refused(work)
-        if (end !== 'COMMIT') expect(error.message).toContain(`${ended}: unknown`)
+        if (end !== 'COMMIT')
+          expect(error.message).toMatch(new RegExp(`${ended}: unknown|on ${ended} ended`))
         expect(await counts()).toEqual(ended === 'orders' ? [kept, 0, 0] : [0, kept, 0])
         expect(await databases.orders.prepared()).toEqual([])
         expect(await databases.stock.prepared()).toEqual([])
@@ -85,12 +86,46 @@ test('behind a hidden COMMIT, which made the claim durable, nobody is asked to p
     await orders.query('insert into t values (2)')
   })
   await refused(work)
-  expect(said).toEqual(['orders first-claim', 'orders secure'])
+  expect(said).toEqual(['orders first-claim'])
   expect(await counts()).toEqual([1, 0, 0])
   expect(await decisions()).toEqual([])
   expect(await databases.stock.prepared()).toEqual([])
   expect(await assent.outcome(txid)).toEqual({ outcome: 'unknown', reason: 'not-found' })
   expect(reports.filter((report) => report.type.includes('lost'))).toEqual([])
+})
+
+describe('behind a hidden COMMIT, something else goes wrong', () => {
+  test.each(['throws', 'is retried', 'loses its connection'] as const)(
+    'the function %s: unknown, once, and no claim is left',
+    async (how) => {
+      const { assent, counts, databases, ways, decisions } = await endable('COMMIT AND CHAIN')
+      let runs = 0
+      const work = assent.transaction(
+        async ({ orders, stock }) => {
+          runs += 1
+          await stock.query(INSERT)
+          await orders.query(INSERT)
+          await orders.query(END)
+          if (how === 'throws') throw new Error('changed my mind')
+          if (how === 'is retried') {
+            await orders.query(`do $$ begin raise sqlstate '40001'; end $$`)
+          }
+          const [client] = await databases.orders.sql(
+            `select pg_terminate_backend(pid, 5000) from pg_stat_activity
+              where datname = current_database() and query like '%EXECUTE again%'
+              and pid <> pg_backend_pid()`,
+          )
+          expect(client).toEqual({ pg_terminate_backend: true })
+        },
+        { retry: { attempts: 3 } },
+      )
+      await refused(work)
+      expect(runs).toBe(1)
+      expect(await counts()).toEqual([1, 0, 0])
+      expect(await decisions()).toEqual([])
+      expect(ways.orders.pool.totalCount).toBeLessThan(2)
+    },
+  )
 })
 
 test('what a transaction’s end is known by may be set by others: it costs a message, and no more', async () => {

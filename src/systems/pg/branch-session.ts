@@ -75,6 +75,7 @@ export class BranchSession {
   /** `between`: one was given up, and another is awaited. */
   #holding: 'held' | 'between' | 'ended' = 'held'
   #claimed: FirstClaim | undefined
+  #isCut = false
   #onLend: ((lent: Lent) => void) | undefined
 
   constructor(facts: SessionFacts, lent: Lent) {
@@ -163,13 +164,16 @@ export class BranchSession {
 
   /** Gives the connection up. Idempotent. */
   release(how: 'return' | 'destroy'): void {
-    if (this.#holding === 'held') this.#lent.release(how)
+    // The driver may not have noticed yet, and its pool would take it back.
+    if (this.#holding === 'held') this.#lent.release(this.#isCut ? 'destroy' : how)
     this.#holding = 'ended'
   }
 
   cut(): void {
     // Once given back it may be another transaction's.
-    if (this.#holding === 'held') this.#lent.client.connection.stream.destroy()
+    if (this.#holding !== 'held') return
+    this.#isCut = true
+    this.#lent.client.connection.stream.destroy()
   }
 
   // --- beginning ------------------------------------------------------------------------------
@@ -211,6 +215,8 @@ export class BranchSession {
       if (isOwn) result()
     }
     const onBegun = (answer: Begun): void => {
+      // Whatever wraps the driver has thrown, after all was sent.
+      if (this.#opening.kind === 'failed') return
       if (mark !== undefined) this.#learnClaim(mark, answer)
       if (answer.kind === 'begun') {
         this.#settle({ kind: 'open' })

@@ -180,8 +180,11 @@ export class PgBranch implements Branch {
     this.#stage = stageAfter(reply, answer, 'open')
     if (answer.answer === 'yes') this.#claim = 'secured'
     const explained = this.#explained(answer, reply, facts)
-    this.#isLeft = hasLeft(explained)
-    return explained
+    if (explained.answer === 'yes') return explained
+    this.#isLeft = hasLeft(explained) || !guard.isUnchanged
+    // Its answer is what would have told a COMMIT from nothing at all.
+    const isOpen = explained.answer === 'unknown' && !guard.isUnchanged
+    return isOpen ? { answer: 'no', cause: notTheSame(this.name) } : explained
   }
 
   async vote(mark: Mark, gid: Gid): Promise<Answer> {

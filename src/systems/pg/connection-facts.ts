@@ -91,6 +91,7 @@ export async function connectionFacts(
   }
   const isSet = before !== undefined && Wire.of(client.connection).settings === 'kept'
   if (facts.route === 'direct' && !isSet) await setForLife(client, facts)
+  Wire.of(client.connection).settings = 'kept'
   known.set(client, facts)
   return facts
 }
@@ -104,9 +105,7 @@ async function setForLife(client: PgClient, { timeouts }: ConnectionFacts): Prom
   )
   if (reply.kind === 'lost') throw reply.cause
   if (reply.error !== undefined) throw reply.error
-  const wire = Wire.of(client.connection)
-  wire.naming = 'allowed'
-  wire.settings = 'kept'
+  Wire.of(client.connection).naming = 'allowed'
 }
 
 /** Refuses clients on which our own messages can't be sent. */

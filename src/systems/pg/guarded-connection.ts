@@ -49,8 +49,11 @@ export class GuardedConnection implements WireListener {
   #usable: 'open' | 'sealed' = 'open'
   #session: 'untouched' | 'touched' = 'untouched'
   #role: 'kept' | 'changed' = 'kept'
+  #mode: 'kept' | 'maybe set' = 'kept'
   #rollbacks: 'none' | 'some' = 'none'
   #watch: 'unheard' | 'unchanged' | 'changed' = 'unheard'
+  /** Whether that was reported since the server was last ready. */
+  #isReported = false
   #onLateUse = (): void => undefined
   /** ROLLBACK TO answers with the tag ROLLBACK: so many of them are no harm. */
   #harmlessRollbacks = 0
@@ -208,6 +211,7 @@ export class GuardedConnection implements WireListener {
     for (const { effect } of effectsOf(textOf(query))) {
       if (effect === 'session' || effect === 'role') this.#session = 'touched'
       if (effect === 'role') this.#role = 'changed'
+      if (effect === 'mode' || effect === 'session') this.#mode = 'maybe set'
       if (effect === 'rollback-to') this.#harmlessRollbacks += 1
     }
   }
@@ -256,7 +260,12 @@ export class GuardedConnection implements WireListener {
     if (this.#turn === 'before ours') return
     this.#answered += 1
     this.#heardAt = this.#world.now()
-    if (status === 'I' && this.#course.kind !== 'left') this.#leave(NO_TAG)
+    // A failed transaction has its settings taken back as well, and shows it by its status. And what
+    // a statement of the user's has set proves nothing: then the mark's proof has to tell.
+    const isAnother = this.#isReported && status === 'T' && this.#mode === 'kept'
+    this.#isReported = false
+    const isOver = status === 'I' || isAnother
+    if (isOver && this.#course.kind !== 'left') this.#leave(NO_TAG)
     if (this.#course.kind === 'inside' && status === 'E') {
       this.#course = { kind: 'failed', error: this.#lastError }
     } else if (this.#course.kind === 'failed' && status === 'T') {
@@ -267,6 +276,7 @@ export class GuardedConnection implements WireListener {
   onSetting(name: string, value: string): void {
     if (name !== WATCHED || this.#turn === 'before ours') return
     this.#watch = this.#watch === 'unheard' && value === 'on' ? 'unchanged' : 'changed'
+    this.#isReported = this.#watch === 'changed'
   }
 
   onError(error: ServerError): void {

@@ -215,13 +215,17 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
   /** A connection of the pool, or an error once time is over; one that comes later goes back. */
   #take({ waiting }: JoinRequest): Promise<PgPoolClient> {
     const { promise, resolve, reject } = Promise.withResolvers<PgPoolClient>()
-    let isTaken = false
+    let taken: PgPoolClient | undefined
     const callOff = waiting.whenOver(() => {
       reject(connectError(this.name, new Error('its pool had no connection in time')))
     })
     const take = (client: PgPoolClient): void => {
-      if (isTaken) return
-      isTaken = true
+      if (taken !== undefined) {
+        // Told twice, as callback and as promise; or given two.
+        if (client !== taken) client.release()
+        return
+      }
+      taken = client
       callOff()
       if (waiting.isOver) {
         client.release()
@@ -341,10 +345,14 @@ function connect(
     else take(client)
   })
   // Whoever wraps the pool may know the promise alone; or pass the callback on, and resolve with nothing.
-  if (!(given instanceof Promise)) return
-  given.then((client: PgPoolClient | undefined) => {
+  if (!isThenable(given)) return
+  given.then((client) => {
     if (client !== undefined) take(client)
   }, fail)
+}
+
+function isThenable(value: unknown): value is PromiseLike<PgPoolClient | undefined> {
+  return typeof value === 'object' && value !== null && 'then' in value
 }
 
 function ignore(): void {}

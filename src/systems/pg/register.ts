@@ -32,7 +32,7 @@ export const EPOCH_READ_MS = 60_000
 const EPOCH_READS = 20
 
 /** Deferrable constraints and constraint triggers: COMMIT may have them to run. */
-const HAS_DEFERRED = 'SELECT EXISTS (SELECT FROM pg_trigger WHERE tgdeferrable)'
+const HAS_DEFERRED = 'SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgdeferrable)'
 
 export interface RegisterFacts {
   readonly names: SchemaNames

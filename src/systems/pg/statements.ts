@@ -85,6 +85,7 @@ function effectOf(statement: string): Effect {
       if (/ROLE|AUTHORIZATION/.test(statement.slice(0, 60).toUpperCase())) return 'role'
       return second === 'LOCAL' || second === 'CONSTRAINTS' ? 'none' : 'session'
     case 'RESET':
+      return IDLE.test(statement) || second === 'ALL' ? 'idle' : 'session'
     case 'DISCARD':
       return 'session'
     default:
