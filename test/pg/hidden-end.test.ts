@@ -63,6 +63,8 @@ describe.each(ENDS)('a hidden %s, run by a function (fault 113)', (end) => {
           { decider },
         )
         const error = await refused(work)
+        const asked = await assent.outcome(error.transactionId ?? '')
+        expect(asked).toMatchObject({ outcome: 'unknown' })
         if (end !== 'COMMIT')
           expect(error.message).toMatch(new RegExp(`${ended}: unknown|on ${ended} ended`))
         expect(await counts()).toEqual(ended === 'orders' ? [kept, 0, 0] : [0, kept, 0])
@@ -139,14 +141,15 @@ test('what a transaction’s end is known by may be set by others: it costs a me
   expect(await counts()).toEqual([1, 1, 0])
 })
 
-test.each(['set local', 'select set_config'] as const)(
+test.each(['set local', 'select set_config', 'reset all'] as const)(
   'the idle time-out is what shows it: %s is refused',
   async (how) => {
     const { assent, counts } = await observed()
-    const text =
-      how === 'set local'
-        ? 'set local idle_in_transaction_session_timeout = 0'
-        : "select set_config('idle_in_transaction_session_timeout', '0', true)"
+    const text = {
+      'set local': 'set local idle_in_transaction_session_timeout = 0',
+      'select set_config': "select set_config('idle_in_transaction_session_timeout', '0', true)",
+      'reset all': 'reset all',
+    }[how]
     const work = assent.transaction(async ({ orders }) => {
       await orders.query(INSERT)
       await orders.query(text)
