@@ -252,8 +252,8 @@ const OTHERS: readonly Breakage[] = [
   {
     name: 'a hidden COMMIT is told as aborted',
     file: 'src/engine/outcome-error.ts',
-    find: "if (told !== 'aborted') return undefined",
-    replace: "if (told !== 'committed') return undefined",
+    find: "if (told !== 'aborted') return []",
+    replace: "if (told !== 'committed') return []",
     tests: REAL,
   },
   {

@@ -19,8 +19,8 @@ export interface Running<State> {
   readonly object: (branch: string, cause: unknown) => void
 }
 
-/** What performing a message gives: its answer, nothing more to say, or "tell the caller". */
-export type Performed<Event> = Promise<Event | undefined> | 'tell'
+/** What performing a message gives: its answer, or "tell the caller". */
+export type Performed<Event> = Promise<Event> | 'tell'
 
 export interface Machine<State, Event, Effect> {
   readonly begin: State
@@ -115,7 +115,7 @@ class Interpreter<State, Event, Effect> implements Running<State> {
     }
     performed.then(
       (answer) => {
-        if (answer !== undefined) this.#dispatch(answer)
+        this.#dispatch(answer)
       },
       (error: unknown) => {
         this.#fail(error)

@@ -34,8 +34,7 @@ export function twoPhaseError(
         isRetryable,
         isMarked: true,
       }
-      const ledger = twoPhaseLedger(state, escaped(state.told, state.trouble))
-      return failure(state.told, state.trouble, context, ledger)
+      return failure(state.told, state.trouble, context, (left) => twoPhaseLedger(state, left))
     }
     case 'nothing':
       return undefined
@@ -54,8 +53,8 @@ export function onePhaseError(
       return undefined
     case 'aborted':
     case 'unknown': {
-      const ledger = onePhaseLedger(state, escaped(state.told, state.trouble))
-      return failure(state.told, state.trouble, { ...context, isMarked: false }, ledger)
+      const unmarked = { ...context, isMarked: false }
+      return failure(state.told, state.trouble, unmarked, (left) => onePhaseLedger(state, left))
     }
     default:
       return assertNever(state.told)
@@ -66,7 +65,7 @@ export function onePhaseError(
  * The branches whose transactions were ended behind everybody's back, in one that is aborted. Nobody
  * can tell whether by a ROLLBACK or by a COMMIT of a part of the work, so nobody is told "aborted".
  */
-function escaped(told: Outcome | 'nothing', trouble: readonly Trouble[]): readonly string[] {
+function escaped(told: Outcome, trouble: readonly Trouble[]): readonly string[] {
   if (told !== 'aborted') return []
   return trouble.flatMap((each) => (hasEscaped(each) ? [each.branch] : []))
 }
@@ -81,9 +80,10 @@ function failure(
   outcome: Outcome,
   trouble: readonly Trouble[],
   context: ErrorContext & { readonly isMarked: boolean },
-  ledger: string,
+  ledgerOf: (escaped: readonly string[]) => string,
 ): AssentError {
   const branches = escaped(outcome, trouble)
+  const ledger = ledgerOf(branches)
   if (branches.length > 0) return escapedError(branches, trouble, context.txid, ledger)
   const [first] = trouble
   const end = sentence(outcome, context.isMarked)

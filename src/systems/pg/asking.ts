@@ -18,13 +18,20 @@ export function withdrawStatement(names: SchemaNames, txid: string): Statement {
   }
 }
 
+/** READ WRITE and READ COMMITTED are said explicitly: a role's defaults may be others. */
+function begun(lockTimeoutMs: number): readonly Statement[] {
+  return [
+    { text: 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE' },
+    { text: `SET LOCAL lock_timeout = ${lockTimeoutMs}` },
+  ]
+}
+
 /**
  * *Ask*, first message: take the key, or read the row that has it.
  *
  * One statement, because the insert waits for a transaction that holds the key, and whatever it
  * then finds is read as of that moment. (Insert-or-select in one statement with a CTE reads as of
  * its beginning, and returned nothing at all when the other side committed meanwhile.)
- * READ WRITE and READ COMMITTED are said explicitly: a role's defaults may be others.
  */
 export function askStatements(
   names: SchemaNames,
@@ -32,8 +39,7 @@ export function askStatements(
   lockTimeoutMs: number,
 ): readonly Statement[] {
   return [
-    { text: 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE' },
-    { text: `SET LOCAL lock_timeout = ${lockTimeoutMs}` },
+    ...begun(lockTimeoutMs),
     {
       text: `INSERT INTO ${names.mark} AS mark (txid, decision, app, register, epoch, participants)
 VALUES ($1::text, 'abort', $2::text, $3::text, $4::text, '{}')
@@ -75,8 +81,7 @@ export function lookUpStatements(
   lockTimeoutMs: number,
 ): readonly Statement[] {
   return [
-    { text: 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE' },
-    { text: `SET LOCAL lock_timeout = ${lockTimeoutMs}` },
+    ...begun(lockTimeoutMs),
     {
       text: `UPDATE ${names.mark} SET asked = asked + 1 WHERE txid = $1::text RETURNING decision`,
       values: [txid],

@@ -49,7 +49,7 @@ export type Begun =
 export function beginStatements(
   request: JoinRequest,
   connection: ConnectionFacts,
-  watch: 'watched' | 'not watched' = 'not watched',
+  watch: 'watched' | 'not watched',
 ): readonly Statement[] {
   const { isolation, access } = request
   const idleMs = idleMsOf(request, connection)
@@ -249,8 +249,8 @@ class Journey implements WireListener {
     // What the driver has written by then, and whether it ends with a Sync, depends on its version.
     const isDead = this.#client.connection.stream.destroyed
     // It waited for its turn, behind somebody's query, or never had one.
-    if (!this.#isSubmitted && (isDead || this.#client._queryable === false))
-      this.#settle({ kind: 'lost', cause })
+    const isUnsent = !this.#isSubmitted && (isDead || this.#client._queryable === false)
+    if (isUnsent) this.#settle({ kind: 'lost', cause })
     else if (writing === 'now') this.#settle({ kind: 'unwritten' })
     else if (!isServerError(cause)) this.#settle({ kind: isDead ? 'lost' : 'unanswered', cause })
   }

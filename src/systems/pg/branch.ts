@@ -210,7 +210,7 @@ export class PgBranch implements Branch {
     this.#stage = stageAfter(reply, answer, 'over')
     if (this.#stage === 'open') await this.#rollBack()
     this.#release()
-    if (this.#claim === 'secured' || answer.answer === 'yes') return answer
+    if (this.#claim === 'secured') return answer
     // Without a mark, nobody resets the role first.
     const asSent = this.#claim === 'none' ? { ...facts, role: 'as it is' as const } : facts
     return this.#explained(answer, reply, asSent)

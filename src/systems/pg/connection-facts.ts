@@ -21,8 +21,9 @@ export interface ConnectionFacts {
   readonly timeouts: 'all' | 'portable'
   /**
    * Whether COMMIT PREPARED can be sent on this connection as it is: as the role that logs in, with
-   * warnings on, waiting for the disk; and whether the end of a transaction is reported. Behind a pooler it can't: the next message may meet another
-   * session of the server, with whatever settings its last client left there.
+   * warnings on, waiting for the disk; and whether the end of a transaction is reported. Behind a
+   * pooler it can't: the next message may meet another session of the server, with whatever settings
+   * its last client left there.
    */
   readonly session: 'plain' | 'special'
   /**
@@ -89,9 +90,10 @@ export async function connectionFacts(
     route,
     nonce: before?.nonce ?? 1 + Math.floor(world.random() * NONCES),
   }
-  const isSet = before !== undefined && Wire.of(client.connection).settings === 'kept'
+  const wire = Wire.of(client.connection)
+  const isSet = before !== undefined && wire.settings === 'kept'
   if (facts.route === 'direct' && !isSet) await setForLife(client, facts)
-  Wire.of(client.connection).settings = 'kept'
+  wire.settings = 'kept'
   known.set(client, facts)
   return facts
 }
