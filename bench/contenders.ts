@@ -114,7 +114,8 @@ export const CONTENDERS: Readonly<Record<ContenderName, Contender>> = {
   'with-time-out': step('with-time-out'),
   'with-marks': step('with-marks'),
   'with-epoch': step('with-epoch'),
-  'with-checks': step('with-checks'),
+  'with-settings': step('with-settings'),
+  'with-proof': step('with-proof'),
   'with-watch': step('with-watch'),
 }
 

@@ -14,7 +14,7 @@ import { IDLE_MARGIN_MS } from '../../src/systems/pg/begin.ts'
 import type { SchemaNames } from '../../src/systems/pg/schema.ts'
 import type { Statement } from '../../src/systems/pg/wire.ts'
 
-/** A statement, and the tag that alone is its yes. */
+/** A statement, and the tag that alone is its yes; one that is only bound has no answer. */
 export interface Line extends Statement {
   readonly tag: string
 }
@@ -55,18 +55,16 @@ export const RUN_DEFERRED: Line = {
 }
 
 /** Warnings are on: a cut-off wait for replication is told in no other way. */
-const WARNINGS = `(pg_catalog.current_setting('client_min_messages')
-          OPERATOR(pg_catalog.<>) ALL (ARRAY['error', 'fatal', 'panic'])
-        OR pg_catalog.set_config('client_min_messages', 'warning', true) IS NOT NULL)`
-
-/** The commit waits at least for the local disk. */
-const DURABILITY = `(pg_catalog.current_setting('synchronous_commit')
-          OPERATOR(pg_catalog.=) ANY (ARRAY['on', 'remote_apply'])
-        OR pg_catalog.set_config('synchronous_commit', 'on', true) IS NOT NULL)`
-
+export const WARN: Line = { text: 'SET LOCAL client_min_messages = warning', again: true, tag: 'SET' }
+/** The commit waits for the disk. */
+export const DURABLE: Line = { text: 'SET LOCAL synchronous_commit = on', again: true, tag: 'SET' }
 /** The role that logged in: it owns what is prepared, and recovery logs in as it. */
-const ROLE = `(current_user OPERATOR(pg_catalog.=) session_user
-        OR pg_catalog.set_config('role', NULL, true) IS NOT NULL)`
+export const OWN_ROLE: Line = { text: 'SET LOCAL role TO DEFAULT', again: true, tag: 'SET' }
+
+const PORTAL = 'ladder_same_transaction'
+/** The same as WARN; what is bound behind BEGIN can only be executed in the same transaction. */
+export const BIND_PROOF: Line = { ...WARN, portal: { name: PORTAL, step: 'bind' } }
+export const PROVE: Line = { ...WARN, portal: { name: PORTAL, step: 'execute' } }
 
 const COLUMNS = '(txid, decision, app, register, epoch, participants)'
 const REST = `'commit', $2::pg_catalog.text, $3::pg_catalog.text`
@@ -78,7 +76,6 @@ const RETURNING = 'RETURNING ctid::pg_catalog.text'
 export class LadderStatements {
   readonly #mark: string
   readonly #claimInEpoch: string
-  readonly #checkedReceipt: string
 
   constructor(names: SchemaNames) {
     this.#mark = `INSERT INTO ${names.mark} ${COLUMNS}
@@ -87,11 +84,6 @@ VALUES ($1::pg_catalog.text, ${REST}, $4::pg_catalog.text, $5::pg_catalog.text[]
 SELECT $1::pg_catalog.text, ${REST}, epoch.id, $5::pg_catalog.text[]
 FROM ${names.epoch} AS epoch WHERE epoch.id OPERATOR(pg_catalog.=) $4::pg_catalog.text
   AND epoch.server OPERATOR(pg_catalog.=) ${TIMELINE} ${RETURNING}`
-    this.#checkedReceipt = `INSERT INTO ${names.mark} ${COLUMNS}
-VALUES (CASE WHEN ${ROLE}
-      AND ${WARNINGS}
-      AND ${DURABILITY}
-    THEN $1::pg_catalog.text END, ${REST}, $4::pg_catalog.text, $5::pg_catalog.text[])`
   }
 
   claim(ids: Ids): Line {
@@ -107,23 +99,10 @@ VALUES (CASE WHEN ${ROLE}
   claimInEpoch(ids: Ids): Line {
     return line(this.#claimInEpoch, ids)
   }
-
-  /** The receipt, which sets what is not as it must be before PREPARE reads it. */
-  checkedReceipt(ids: Ids): Line {
-    return line(this.#checkedReceipt, ids)
-  }
 }
 
 function line(text: string, { txid, epoch }: Ids): Line {
   return { text, values: [txid, APP, DECIDER, epoch, PARTICIPANTS], again: true, tag: INSERTED }
-}
-
-/** The same before the COMMIT that decides. The role plays no part in that. */
-export const CHECK: Line = {
-  text: `SELECT ${WARNINGS}
-      AND ${DURABILITY}`,
-  again: true,
-  tag: 'SELECT 1',
 }
 
 /** The gid can't be a parameter. */

@@ -8,10 +8,14 @@
  */
 import {
   BEGIN,
-  CHECK,
+  BIND_PROOF,
   COMMIT,
+  DURABLE,
   IDLE_TIMEOUT,
+  OWN_ROLE,
+  PROVE,
   RUN_DEFERRED,
+  WARN,
   WATCH,
   commitPrepared,
   prepare,
@@ -23,7 +27,8 @@ export const STEP_NAMES = [
   'with-time-out',
   'with-marks',
   'with-epoch',
-  'with-checks',
+  'with-settings',
+  'with-proof',
   'with-watch',
 ] as const
 export type StepName = (typeof STEP_NAMES)[number]
@@ -51,9 +56,11 @@ export interface Messages {
 /** Lists that never change: their bytes are made once for each connection. */
 const BEGUN: readonly Line[] = [BEGIN]
 const BEGUN_TIMED: readonly Line[] = [BEGIN, IDLE_TIMEOUT]
-const BEGUN_WATCHED: readonly Line[] = [BEGIN, IDLE_TIMEOUT, WATCH]
+const BEGUN_PROVEN: readonly Line[] = [BEGIN, BIND_PROOF, IDLE_TIMEOUT]
+const BEGUN_WATCHED: readonly Line[] = [BEGIN, BIND_PROOF, IDLE_TIMEOUT, WATCH]
 const COMMITTED: readonly Line[] = [COMMIT]
-const COMMITTED_CHECKED: readonly Line[] = [RUN_DEFERRED, CHECK, COMMIT]
+const COMMITTED_SET: readonly Line[] = [RUN_DEFERRED, WARN, DURABLE, COMMIT]
+const COMMITTED_PROVEN: readonly Line[] = [RUN_DEFERRED, PROVE, DURABLE, COMMIT]
 
 export const STEPS: Readonly<Record<StepName, Step>> = {
   unrecorded: {
@@ -96,23 +103,33 @@ export const STEPS: Readonly<Record<StepName, Step>> = {
       apply: [commitPrepared(ids)],
     }),
   },
-  'with-checks': {
+  'with-settings': {
     title: '+ settings, deferred first',
     messages: (ids, statements) => ({
       orders: BEGUN_TIMED,
       stock: [...BEGUN_TIMED, statements.claimInEpoch(ids)],
-      vote: [RUN_DEFERRED, statements.checkedReceipt(ids), prepare(ids)],
-      decide: COMMITTED_CHECKED,
+      vote: [RUN_DEFERRED, WARN, DURABLE, OWN_ROLE, statements.receipt(ids), prepare(ids)],
+      decide: COMMITTED_SET,
+      apply: [commitPrepared(ids)],
+    }),
+  },
+  'with-proof': {
+    title: '+ the very transaction',
+    messages: (ids, statements) => ({
+      orders: BEGUN_PROVEN,
+      stock: [...BEGUN_PROVEN, statements.claimInEpoch(ids)],
+      vote: [RUN_DEFERRED, PROVE, DURABLE, OWN_ROLE, statements.receipt(ids), prepare(ids)],
+      decide: COMMITTED_PROVEN,
       apply: [commitPrepared(ids)],
     }),
   },
   'with-watch': {
     title: '+ a hidden end is reported',
     messages: (ids, statements) => ({
-      orders: BEGUN_TIMED,
+      orders: BEGUN_PROVEN,
       stock: [...BEGUN_WATCHED, statements.claimInEpoch(ids)],
-      vote: [RUN_DEFERRED, statements.checkedReceipt(ids), prepare(ids)],
-      decide: COMMITTED_CHECKED,
+      vote: [RUN_DEFERRED, PROVE, DURABLE, OWN_ROLE, statements.receipt(ids), prepare(ids)],
+      decide: COMMITTED_PROVEN,
       apply: [commitPrepared(ids)],
     }),
   },

@@ -100,12 +100,13 @@ function begin(
 }
 
 function say(client: pg.PoolClient, lines: readonly Line[]) {
-  const expected: Expected = { tags: tagsOf(lines), status: 'I', decides: lines.length - 1 }
+  const tags = tagsOf(lines)
+  const expected: Expected = { tags, status: 'I', decides: tags.length - 1 }
   return send(inside(client), lines).then((reply) => readAnswer(reply, expected))
 }
 
 function tagsOf(lines: readonly Line[]): readonly string[] {
-  return lines.map(({ tag }) => tag)
+  return lines.filter(({ portal }) => portal?.step !== 'bind').map(({ tag }) => tag)
 }
 
 /** Statements are parsed once for each connection: nobody stands between. */

@@ -102,7 +102,8 @@ test.each<[ContenderName, { messages: number; inARow: number; forcedWrites: numb
   ['by-hand-awaited', { messages: 8, inARow: 8, forcedWrites: 4 }],
   ['bare-driver', { messages: 3, inARow: 3, forcedWrites: 1 }],
   ['unrecorded', { messages: 5, inARow: 5, forcedWrites: 3 }],
-  ['with-checks', { messages: 5, inARow: 5, forcedWrites: 3 }],
+  ['with-settings', { messages: 5, inARow: 5, forcedWrites: 3 }],
+  ['with-proof', { messages: 5, inARow: 5, forcedWrites: 3 }],
   ['with-watch', { messages: 5, inARow: 5, forcedWrites: 3 }],
 ])('a transaction of %s is %j', async (name, expected) => {
   const { messages, inARow, forcedWrites } = await count(name, 40, stage, ledger)

@@ -30,7 +30,7 @@ test('the order is that of the ladder, whoever had his turn first; one database 
     'assent-receipt': sample(60, 4),
     'bare-driver': sample(100, 2),
     'assent-alone': sample(90, 3),
-    'with-checks': sample(10, 9),
+    'with-settings': sample(10, 9),
   })
   const rows = lines.slice(2).map((line) => line.trim().split(/ {2,}/))
   expect(rows.map(([title, , ratio, , , added]) => [title, ratio, added])).toEqual([

@@ -48,17 +48,18 @@ async function climb(step: StepName): Promise<Climbed> {
 }
 
 function shorten(sql: string): string {
-  if (sql.startsWith('SET LOCAL')) return sql.replace(/^SET LOCAL (\w+) = .*/, 'SET $1')
+  if (sql.startsWith('SET LOCAL')) return sql.replace(/^SET LOCAL (\w+) .*/, 'SET $1')
   if (sql.startsWith('INSERT')) {
-    if (sql.includes('.epoch AS epoch')) return 'INSERT claim in epoch'
-    return sql.includes('set_config') ? 'INSERT checked mark' : 'INSERT mark'
+    return sql.includes('.epoch AS epoch') ? 'INSERT claim in epoch' : 'INSERT mark'
   }
-  return sql.startsWith('SELECT') ? 'SELECT check' : sql.replace(/ '.*/, '')
+  return sql.replace(/ '.*/, '')
 }
 
 describe('what each step says', () => {
   const USER = 'insert into t values ($1)'
   const TIMED = 'BEGIN; SET idle_in_transaction_session_timeout'
+  const ENDING =
+    'SET CONSTRAINTS ALL IMMEDIATE; SET client_min_messages; SET synchronous_commit'
   test.each<[StepName, readonly string[]]>([
     [
       'unrecorded',
@@ -101,12 +102,22 @@ describe('what each step says', () => {
       ],
     ],
     [
-      'with-checks',
+      'with-settings',
       [
         `orders: ${TIMED}; ${USER}`,
         `stock: ${TIMED}; INSERT claim in epoch; ${USER}`,
-        'orders: SET CONSTRAINTS ALL IMMEDIATE; INSERT checked mark; PREPARE TRANSACTION',
-        'stock: SET CONSTRAINTS ALL IMMEDIATE; SELECT check; COMMIT',
+        `orders: ${ENDING}; SET role; INSERT mark; PREPARE TRANSACTION`,
+        `stock: ${ENDING}; COMMIT`,
+        'orders: COMMIT PREPARED',
+      ],
+    ],
+    [
+      'with-proof',
+      [
+        `orders: ${TIMED}; ${USER}`,
+        `stock: ${TIMED}; INSERT claim in epoch; ${USER}`,
+        `orders: ${ENDING}; SET role; INSERT mark; PREPARE TRANSACTION`,
+        `stock: ${ENDING}; COMMIT`,
         'orders: COMMIT PREPARED',
       ],
     ],
@@ -115,8 +126,8 @@ describe('what each step says', () => {
       [
         `orders: ${TIMED}; ${USER}`,
         `stock: ${TIMED}; SET default_transaction_read_only; INSERT claim in epoch; ${USER}`,
-        'orders: SET CONSTRAINTS ALL IMMEDIATE; INSERT checked mark; PREPARE TRANSACTION',
-        'stock: SET CONSTRAINTS ALL IMMEDIATE; SELECT check; COMMIT',
+        `orders: ${ENDING}; SET role; INSERT mark; PREPARE TRANSACTION`,
+        `stock: ${ENDING}; COMMIT`,
         'orders: COMMIT PREPARED',
       ],
     ],
@@ -169,7 +180,7 @@ describe('each guarantee is off in the step before, and on in its own', () => {
   })
 
   test.each([
-    ['with-checks', 'off'],
+    ['with-settings', 'off'],
     ['with-watch', 'on'],
   ] as const)('the server reports the end of the decider: %s, %s', async (step, setting) => {
     const climbed = await climb(step)
@@ -178,6 +189,18 @@ describe('each guarantee is off in the step before, and on in its own', () => {
     await climbed.stock.sql('create table seen (setting text)')
     await climbed.runner.run()
     expect(await climbed.stock.sql('select setting from seen')).toEqual([{ setting }])
+  })
+
+  test.each([
+    ['with-settings', undefined, [2, 2]],
+    ['with-proof', '34000', [1, 1]],
+  ] as const)('what BEGIN has bound must still be there: %s, %s', async (step, code, rows) => {
+    const climbed = await climb(step)
+    climbed.work = { ...WORK, stock: { text: `with w as (insert into t values (1)) ${CLOSES}` } }
+    await climbed.stock.sql(CLOSING)
+    if (code === undefined) await climbed.runner.run()
+    else expect(await rejection(climbed.runner.run())).toMatchObject({ code })
+    await expectOnly(climbed, rows)
   })
 
   test('recovery can ask: with-time-out leaves no row', async () => {
@@ -218,7 +241,7 @@ describe('each guarantee is off in the step before, and on in its own', () => {
     })
   })
 
-  test.each(['with-epoch', 'with-checks'] as const)(
+  test.each(['with-epoch', 'with-settings'] as const)(
     'prepared by the role that logged in, its settings checked: %s',
     async (step) => {
       const climbed = await climb(step)
@@ -234,7 +257,7 @@ describe('each guarantee is off in the step before, and on in its own', () => {
       await climbed.runner.run()
       const user = new URL(orders.url).username
       expect(await orders.sql('select * from seen')).toEqual([
-        step === 'with-checks' ? { role: user, ...RIGHT } : { role, ...SPOILT },
+        step === 'with-settings' ? { role: user, ...RIGHT } : { role, ...SPOILT },
       ])
     },
   )
@@ -242,8 +265,8 @@ describe('each guarantee is off in the step before, and on in its own', () => {
   test.each([
     ['with-epoch', 'now', SPOILT],
     ['with-epoch', 'deferred', SPOILT],
-    ['with-checks', 'now', RIGHT],
-    ['with-checks', 'deferred', RIGHT],
+    ['with-settings', 'now', RIGHT],
+    ['with-settings', 'deferred', RIGHT],
   ] as const)('the COMMIT that decides, in %s, spoiled %s: %j', async (step, when, expected) => {
     const climbed = await climb(step)
     const { stock } = climbed
@@ -278,6 +301,11 @@ const RIGHT = { durability: 'on', warnings: 'warning' }
 const SPOILT = { durability: 'off', warnings: 'error' }
 const SPOILED = `set_config('synchronous_commit', 'off', true),
   set_config('client_min_messages', 'error', true)`
+
+/** A transaction's end closes every portal; nothing but that does, if the program does not. */
+const CLOSES = 'select close_all()'
+const CLOSING = `create function close_all() returns void language plpgsql as $$
+  begin execute 'close all'; end $$`
 
 /** `work` has a cursor that outlives its transaction: its query runs in the middle of COMMIT. */
 const SEEN = `create table seen (role text, durability text, warnings text);

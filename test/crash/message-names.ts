@@ -51,15 +51,15 @@ export class MessageNames {
     if (/^COMMIT PREPARED /.test(first)) return 'apply'
     if (/^ROLLBACK/.test(first)) return 'undo'
     if (last === 'COMMIT' && !/^BEGIN/.test(first)) {
-      if (SEES_CLAIM.test(all) || this.#isSecured(participant)) return 'decide'
+      if (DURABLE.test(all) || this.#isSecured(participant)) return 'decide'
       return this.#counts.has(`${participant} ask`) ? 'obey' : 'commit'
     }
     if (/\sON CONFLICT \(txid\) /.test(all)) return 'ask'
     if (/^SELECT EXISTS \(SELECT FROM "assent"\.epoch/.test(first)) return 'remember'
     if (/^BEGIN/.test(first)) return 'begin'
     if (/\bPREPARE TRANSACTION /.test(all)) return 'vote'
-    if (SEES_CLAIM.test(all)) return 'secure'
     if (/INSERT INTO "assent"\.mark|UPDATE "assent"\.mark/.test(all)) return 'claim'
+    if (/^SET CONSTRAINTS/.test(first) && DURABLE.test(all)) return 'secure'
     if (/current_setting\('server_version_num'\)/.test(all)) return 'facts'
     return 'work'
   }
@@ -69,8 +69,8 @@ export class MessageNames {
   }
 }
 
-/** Looks whether the row of the claim is still there. */
-const SEES_CLAIM = /EXISTS \(SELECT FROM "assent"\.mark AS mark/
+/** Whatever decides waits for the disk. */
+const DURABLE = /\bsynchronous_commit\b/
 const UNNAMED = /FROM pg_stat_activity|set_config\('application_name'/
 
 export function kindOf(name: string): Kind {

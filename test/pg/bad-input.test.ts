@@ -246,7 +246,7 @@ describe('transaction control inside a branch', () => {
     },
   )
 
-  test('a hidden ROLLBACK AND CHAIN behind a savepoint is caught by the branch’s nonce', async () => {
+  test('a hidden ROLLBACK AND CHAIN behind a savepoint is caught by the branch’s proof', async () => {
     const { assent, orders, stock } = await openShop()
     const work = assent.transaction(async (db) => {
       await db.orders.query('insert into t values (1)')

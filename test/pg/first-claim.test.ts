@@ -96,20 +96,27 @@ describe('before others prepare, the decider is asked', () => {
       .toContain('orders secure')
   })
 
-  test.each([
-    ['when it has been silent for long', [], SILENCE],
-    ['when a savepoint was rolled back to', ['savepoint a', INSERT, 'rollback to a'], undefined],
-  ] as const)('%s', async (_when, statements, silence) => {
+  test('when it has been silent for long', async () => {
     const { assent, said, counts } = await observed()
     await assent.transaction(async ({ orders, stock }) => {
       await stock.query(INSERT)
       await orders.query(INSERT)
-      for (const statement of statements) await orders.query(statement)
-      if (silence !== undefined) await stock.query(silence)
+      await stock.query(SILENCE)
     })
     expect(said).toEqual([
       ...['orders first-claim', 'orders secure', 'stock vote', 'orders decide', 'stock apply'],
     ])
+    expect(await counts()).toEqual([1, 1, 0])
+  })
+
+  test('but not for a savepoint that was rolled back to: the claim is older', async () => {
+    const { assent, said, counts } = await observed()
+    await assent.transaction(async ({ orders, stock }) => {
+      await stock.query(INSERT)
+      await orders.query(INSERT)
+      for (const statement of ['savepoint a', INSERT, 'rollback to a']) await orders.query(statement)
+    })
+    expect(said).toEqual(['orders first-claim', 'stock vote', 'orders decide', 'stock apply'])
     expect(await counts()).toEqual([1, 1, 0])
   })
 
@@ -210,7 +217,7 @@ describe('what the user’s statements do to it', () => {
   })
 
   test('it is deleted: nothing is committed', async () => {
-    const { assent, databases, counts } = await observed()
+    const { assent, databases, said, counts } = await observed()
     const work = assent.transaction(async ({ orders, stock }) => {
       await stock.query(INSERT)
       await orders.query(INSERT)
@@ -218,6 +225,7 @@ describe('what the user’s statements do to it', () => {
     })
     const error = await refusal(work, 'ASSENT_TRANSACTION_CONTROL', 'unknown')
     expect(error.message).toMatch(/its claim is gone/)
+    expect(said).toEqual(['orders first-claim', 'orders secure'])
     expect(await counts()).toEqual([0, 0, 0])
     expect(await databases.stock.prepared()).toEqual([])
   })

@@ -16,10 +16,10 @@ import type { JoinRequest } from '../../ports/index.ts'
 import type { ConnectionFacts } from './connection-facts.ts'
 import { isServerError } from './driver.ts'
 import type { Notice, PgClient, PgConnection, PgQuery, PgQueryClass } from './driver.ts'
-import { WATCH, setIdle } from './mark.ts'
+import { BIND_PROOF, WATCH, setIdle } from './mark.ts'
 import { send } from './message.ts'
 import { effectsOf } from './statements.ts'
-import { Wire } from './wire.ts'
+import { Wire, tagCount } from './wire.ts'
 import type { Parsing, Statement, WireListener } from './wire.ts'
 
 /** What a branch's idle time-outs add to the time that the transaction has left. */
@@ -52,7 +52,7 @@ export function beginStatements(
   watch: 'watched' | 'not watched',
 ): readonly Statement[] {
   const { isolation, access } = request
-  const idleMs = idleMsOf(request, connection)
+  const idleMs = Math.ceil(request.timeoutMs / 1_000) * 1_000 + IDLE_MARGIN_MS
   const key = `${isolation ?? ''} ${access} ${idleMs} ${watch}`
   const before = beginnings.get(connection)
   if (before?.key === key) return before.statements
@@ -60,14 +60,6 @@ export function beginStatements(
   const statements = watch === 'watched' ? [...made, WATCH] : made
   beginnings.set(connection, { key, statements })
   return statements
-}
-
-/** How long the branch's session may be idle; and its nonce, see `setIdle`. */
-export function idleMsOf(
-  { timeoutMs }: Pick<JoinRequest, 'timeoutMs'>,
-  { nonce }: ConnectionFacts,
-): number {
-  return Math.ceil(timeoutMs / 1_000) * 1_000 + IDLE_MARGIN_MS + nonce
 }
 
 /** The last of each connection: mostly the next is the same. */
@@ -91,6 +83,7 @@ function makeStatements(
   const settings = route === 'pooler' ? livenessSettings(timeouts) : []
   return [
     { text: begin, again: true },
+    BIND_PROOF,
     setIdle(idleMs),
     ...settings.map(([name, value]) => ({ text: `SET LOCAL ${name} = ${value}` })),
   ]
@@ -122,7 +115,7 @@ export async function beginAlone(
   if (reply.kind === 'lost') return { kind: 'lost', cause: reply.cause }
   if (reply.error !== undefined) return { kind: 'failed', cause: reply.error }
   const isFresh = reply.warnings.every((warning) => warning.during !== 0)
-  const isBegun = reply.status === 'T' && areBegun(reply.tags, statements.length)
+  const isBegun = reply.status === 'T' && areBegun(reply.tags, tagCount(statements))
   if (isFresh && isBegun) return { kind: 'begun', ctid: undefined }
   return { kind: 'failed', cause: notBegun(reply.tags) }
 }
@@ -218,7 +211,7 @@ class Journey implements WireListener {
     this.#client = client
     this.#ahead = ahead
     this.#onBegun = onBegun
-    this.#count = ahead.statements.length + (ahead.claim === undefined ? 0 : 1)
+    this.#count = tagCount(ahead.statements) + (ahead.claim === undefined ? 0 : 1)
   }
 
   /** Writes our statements; the driver writes the user's, and the Sync, right behind them. */
@@ -276,8 +269,7 @@ class Journey implements WireListener {
   }
 
   #isRight(): boolean {
-    const { statements, claim } = this.#ahead
-    return this.isBegun() && areBegun(this.#tags, statements.length, claim)
+    return this.isBegun() && areBegun(this.#tags, this.#count, this.#ahead.claim)
   }
 
   /** A claim whose epoch was not found has no row. */
@@ -364,12 +356,13 @@ function makeTravellingClass(Query: PgQueryClass): TravellingClass {
 }
 
 /** Whether these are the answers to BEGIN, its settings, and a claim if there is one. */
-function areBegun(tags: readonly string[], statements: number, claim?: Statement): boolean {
+function areBegun(tags: readonly string[], count: number, claim?: Statement): boolean {
+  const claimAt = claim === undefined ? count : count - 1
   return (
-    tags.length === statements + (claim === undefined ? 0 : 1) &&
+    tags.length === count &&
     tags.every((tag, at) => {
       if (at === 0) return tag === 'BEGIN'
-      return at < statements ? tag === 'SET' : tag.startsWith('INSERT ')
+      return at < claimAt ? tag === 'SET' : tag.startsWith('INSERT ')
     })
   )
 }

@@ -19,6 +19,7 @@ import type { GuardedConnection } from './guarded-connection.ts'
 import { claimFirst } from './mark.ts'
 import type { FirstClaim } from './mark.ts'
 import type { SchemaNames } from './schema.ts'
+import { tagCount } from './wire.ts'
 import type { Statement } from './wire.ts'
 
 /** A pooled connection that is lent to a branch. */
@@ -198,7 +199,7 @@ export class BranchSession {
     const mark = attempt === 1 ? this.#firstClaim(args) : undefined
     const statements = this.#statements(mark === undefined ? 'not watched' : 'watched')
     const claim = mark === undefined ? undefined : claimFirst(this.#facts.names, mark)
-    const ownTags = statements.length + (claim === undefined ? 0 : 1)
+    const ownTags = tagCount(statements) + (claim === undefined ? 0 : 1)
     const sentAt = this.#facts.world.now()
     let result: (() => void) | undefined
     // The statement's own failure is the user's once it is known that the transaction began.
@@ -292,7 +293,7 @@ export class BranchSession {
       const { guard, client } = this.#lent
       const statements = this.#statements('not watched')
       const sentAt = this.#facts.world.now()
-      const answer = await guard.begin(statements.length, undefined, () =>
+      const answer = await guard.begin(tagCount(statements), undefined, () =>
         beginAlone(client, statements),
       )
       if (!(await this.#isToBeTriedAgain(answer, attempt, sentAt))) return answer

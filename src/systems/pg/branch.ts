@@ -12,25 +12,23 @@ import { AssentError } from '../../protocol/index.ts'
 import type { Branch, BranchFault, Mark, World } from '../../ports/index.ts'
 import { committed, open, prepared, readAnswer, readEnd } from './answers.ts'
 import type { Expected } from './answers.ts'
-import { IDLE_MARGIN_MS, idleMsOf } from './begin.ts'
+import { IDLE_MARGIN_MS } from './begin.ts'
 import type { BranchSession } from './branch-session.ts'
-import type { PgClient, ServerError } from './driver.ts'
+import type { PgClient } from './driver.ts'
 import type { GuardedConnection } from './guarded-connection.ts'
 import {
-  ALONE_TAGS,
+  COMMIT_ALONE,
   COMMIT_ONLY,
-  claimStatements,
-  commitAlone,
-  commitClaimed,
+  PROOF_AT,
+  claimMessage,
   endStatement,
-  markTag,
-  securedClaim,
-  securedTags,
-  tagsBefore,
-  voteStatements,
+  secured,
+  securedCommit,
+  securedIfThere,
+  voteMessage,
 } from './mark.ts'
-import type { EndFacts, FirstClaim, MarkFacts } from './mark.ts'
-import { notTheSame, roleHidden, staleEpoch, tablesGone } from './mark-errors.ts'
+import type { EndMessage, FirstClaim, MarkFacts, Replication } from './mark.ts'
+import { notAllowed, notTheSame, staleEpoch, tablesGone } from './mark-errors.ts'
 import { send } from './message.ts'
 import type { Reply } from './message.ts'
 import type { SchemaNames } from './schema.ts'
@@ -43,9 +41,7 @@ export interface PgBranchFacts {
   readonly world: World
   readonly deadline: number
   readonly timeoutMs: number
-  /** Whether functions of this database take on roles that can't write our tables. */
-  readonly isRoleHidden: () => boolean
-  readonly onRoleHidden: () => void
+  readonly replication: () => Replication
   /** Ends a prepared branch from another connection. */
   readonly endElsewhere: (gid: Gid, decision: 'commit' | 'abort') => Promise<EndAnswer>
   /** Whether COMMIT may have constraints or triggers to run that were deferred. */
@@ -60,6 +56,9 @@ export interface PgBranchFacts {
 
 /** So long a decider is taken to be there, and the others are asked to prepare. */
 const HEARD_WITHIN_MS = 250
+
+/** `markAt`: where it looks for the claim, if it does. */
+type SecuredMessage = EndMessage & { readonly markAt: number | undefined }
 
 /** Where the branch's transaction is, as far as this connection knows. */
 type Stage = 'open' | 'prepared' | 'over' | 'unclear'
@@ -141,13 +140,13 @@ export class PgBranch implements Branch {
     if (refusal !== undefined) return refusal
     const first = this.#session.claimed
     if (first !== undefined && isSame(first.mark, mark)) return this.#secure(first)
-    const facts = this.#markFacts(mark)
-    const reply = await send(this.client, claimStatements(facts, this.#shorterIdleMs()))
-    const answer = readAnswer(reply, open([...tagsBefore(facts), markTag(facts)]))
+    const { statements, tags, markAt } = claimMessage(this.#markFacts(mark), this.#shorterIdleMs())
+    const reply = await send(this.client, statements)
+    const answer = readAnswer(reply, open(tags))
     this.#stage = stageAfter(reply, answer, 'open')
     if (answer.answer === 'yes') this.#claim = 'secured'
     const foundNoEpoch = reply.kind === 'answered' && reply.tags.at(-1) === 'INSERT 0 0'
-    if (answer.answer !== 'no' || !foundNoEpoch) return this.#explained(answer, reply, facts)
+    if (answer.answer !== 'no' || !foundNoEpoch) return this.#explained(answer, reply, markAt)
     this.#facts.onStaleEpoch()
     return { answer: 'no', cause: staleEpoch(this.name, mark.id.epoch) }
   }
@@ -171,15 +170,15 @@ export class PgBranch implements Branch {
     const idleMs = this.#shorterIdleMs()
     const { guard } = this.#session.lent
     const isFresh = this.#facts.world.now() - guard.heardAt <= HEARD_WITHIN_MS
-    const isSame = guard.isUnchanged && guard.rollbacks === 'none'
-    const isSafe = isFresh && isSame && idleMs === undefined
+    const isThere = guard.marks === 'untouched'
+    const isSafe = isFresh && isThere && guard.isUnchanged && idleMs === undefined
     if (isSafe && !this.#facts.hasDeferred()) return { answer: 'yes' }
-    const facts = this.#endFacts()
-    const reply = await send(this.client, securedClaim(facts, first, idleMs))
-    const answer = readAnswer(reply, open(securedTags(facts)))
+    const { statements, tags, markAt } = this.#securedMessage(first, idleMs)
+    const reply = await send(this.client, statements)
+    const answer = readAnswer(reply, open(tags))
     this.#stage = stageAfter(reply, answer, 'open')
     if (answer.answer === 'yes') this.#claim = 'secured'
-    const explained = this.#explained(answer, reply, facts)
+    const explained = this.#explained(answer, reply, markAt)
     if (explained.answer === 'yes') return explained
     this.#isLeft = hasLeft(explained) || !guard.isUnchanged
     // Its answer is what would have told a COMMIT from nothing at all.
@@ -190,11 +189,11 @@ export class PgBranch implements Branch {
   async vote(mark: Mark, gid: Gid): Promise<Answer> {
     const refusal = this.#session.isOpen ? undefined : await this.#refusalToBegin()
     if (refusal !== undefined) return refusal
-    const facts = this.#markFacts(mark)
-    const reply = await send(this.client, voteStatements(facts, formatGid(gid)))
-    const answer = readAnswer(reply, prepared([...tagsBefore(facts), markTag(facts)]))
+    const { statements, tags, markAt } = voteMessage(this.#markFacts(mark), formatGid(gid))
+    const reply = await send(this.client, statements)
+    const answer = readAnswer(reply, prepared(tags))
     this.#stage = stageAfter(reply, answer, 'prepared')
-    return this.#explained(answer, reply, facts)
+    return this.#explained(answer, reply, markAt)
   }
 
   async commit(): Promise<Answer> {
@@ -203,17 +202,13 @@ export class PgBranch implements Branch {
       this.#release()
       return refusal
     }
-    const facts = this.#endFacts()
-    const { statements, expected } = this.#commitMessage(facts)
+    const { statements, expected } = this.#commitMessage()
     const reply = await send(this.client, statements)
     const answer = readAnswer(reply, expected)
     this.#stage = stageAfter(reply, answer, 'over')
     if (this.#stage === 'open') await this.#rollBack()
     this.#release()
-    if (this.#claim === 'secured') return answer
-    // Without a mark, nobody resets the role first.
-    const asSent = this.#claim === 'none' ? { ...facts, role: 'as it is' as const } : facts
-    return this.#explained(answer, reply, asSent)
+    return this.#claim === 'secured' ? answer : this.#explained(answer, reply, undefined)
   }
 
   async end(decision: 'commit' | 'abort', gid: Gid | undefined): Promise<EndAnswer> {
@@ -238,54 +233,43 @@ export class PgBranch implements Branch {
     this.#session.cut()
   }
 
-  #endFacts(): EndFacts {
-    const isReset = this.#guard.role === 'changed' || this.#facts.isRoleHidden()
-    return {
-      names: this.#facts.names,
-      idleMs: this.#idleMs,
-      role: isReset ? 'reset first' : 'as it is',
-    }
-  }
-
   #markFacts(mark: Mark): MarkFacts {
-    return { ...this.#endFacts(), mark, before: this.#session.claimed }
+    const { names, replication } = this.#facts
+    return { names, replication: replication(), mark, before: this.#session.claimed }
   }
 
-  #commitMessage(facts: EndFacts): {
-    readonly statements: readonly Statement[]
-    readonly expected: Expected
-  } {
+  #securedMessage(claim: FirstClaim, idleMs: number | undefined): SecuredMessage {
+    const { names, replication } = this.#facts
+    const message = secured(replication(), idleMs)
+    if (this.#guard.marks === 'untouched') return { ...message, markAt: undefined }
+    return securedIfThere(message, names, claim)
+  }
+
+  #commitMessage(): { readonly statements: readonly Statement[]; readonly expected: Expected } {
     if (this.#claim === 'secured') return { statements: COMMIT_ONLY, expected: committed([]) }
-    const { claimed } = this.#session
-    if (this.#claim === 'none' || claimed === undefined) {
-      return { statements: commitAlone(facts.idleMs), expected: committed(ALONE_TAGS) }
+    const { statements, tags } =
+      this.#claim === 'none' ? COMMIT_ALONE : securedCommit(this.#facts.replication())
+    return { statements, expected: committed(tags) }
+  }
+
+  /** `markAt`: where a mark was in the message, if one was. */
+  #explained(answer: Answer, reply: Reply, markAt: number | undefined): Answer {
+    if (answer.answer === 'yes' || reply.kind === 'lost' || reply.error === undefined) return answer
+    const { code } = reply.error
+    const at = reply.tags.length
+    // No such portal.
+    if (at === PROOF_AT && code === '34000') {
+      return { answer: answer.answer, cause: notTheSame(this.name) }
     }
-    const statements = commitClaimed(facts, claimed)
-    return { statements, expected: committed(securedTags(facts)) }
-  }
-
-  /** What BEGIN was followed by. */
-  get #idleMs(): number {
-    return idleMsOf(this.#facts, this.#session.lent.connection)
-  }
-
-  /** Our own statement failed because of the database, and not of the transaction. */
-  #explained(answer: Answer, reply: Reply, facts: EndFacts): Answer {
-    const error = errorOfOurs(reply, facts)
-    if (error === undefined || answer.answer === 'yes') return answer
-    const { code } = error
+    if (at !== markAt) return answer
+    // Our own statement failed because of the database, and not of the transaction.
     if (['42P01', '3F000', '42703'].includes(code)) {
       this.#facts.onTablesGone()
       return { answer: 'no', cause: tablesGone(this.name) }
     }
-    // What stops a message of ours (see `securedClaim`), or a mark without its proof.
-    if (code === '22012' || (code === '23502' && error.column === 'txid')) {
-      return { answer: answer.answer, cause: notTheSame(this.name) }
-    }
-    // 42501: a function took on a role of which no statement told.
-    if (code !== '42501' || facts.role !== 'as it is') return answer
-    this.#facts.onRoleHidden()
-    return { answer: 'no', cause: roleHidden(this.name) }
+    // A division by zero stops a mark whose claim is gone.
+    if (code === '22012') return { answer: answer.answer, cause: notTheSame(this.name) }
+    return code === '42501' ? { answer: 'no', cause: notAllowed(this.name) } : answer
   }
 
   get #guard(): GuardedConnection {
@@ -348,12 +332,6 @@ function stageAfter(reply: Reply, answer: Answer, onYes: Stage): Stage {
   if (answer.answer === 'yes') return onYes
   if (answer.answer === 'unknown' || reply.kind === 'lost') return 'unclear'
   return reply.status === 'I' ? 'over' : 'open'
-}
-
-/** The error of the statement that uses our tables, if that is what stopped the message. */
-function errorOfOurs(reply: Reply, facts: EndFacts): ServerError | undefined {
-  if (reply.kind === 'lost' || reply.tags.length !== tagsBefore(facts).length) return undefined
-  return reply.error
 }
 
 /** Whether the branch is known to have left its transaction. */

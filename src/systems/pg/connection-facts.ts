@@ -6,10 +6,10 @@
  * client that does not answer any more, and the names of our statements.
  */
 import { AssentError } from '../../protocol/index.ts'
-import type { World } from '../../ports/index.ts'
 import { livenessSettings } from './begin.ts'
 import type { PgClient } from './driver.ts'
-import { WATCHED } from './mark.ts'
+import { REPLICATION, WATCHED, replicationOf } from './mark.ts'
+import type { Replication } from './mark.ts'
 import { send } from './message.ts'
 import { Wire } from './wire.ts'
 
@@ -31,8 +31,8 @@ export interface ConnectionFacts {
    * nothing may be set or parsed for longer than a transaction.
    */
   readonly route: 'direct' | 'pooler'
-  /** From 1 to 999. Proves that a transaction is the one that our BEGIN began (see `setIdle`). */
-  readonly nonce: number
+  /** Whether a COMMIT waits for standbys, as of when the connection was made. */
+  readonly replication: Replication
 }
 
 const FACTS = `SELECT pg_catalog.current_setting('server_version_num')::int,
@@ -43,10 +43,10 @@ const FACTS = `SELECT pg_catalog.current_setting('server_version_num')::int,
     AND pg_catalog.current_setting('client_min_messages') NOT IN ('error', 'fatal', 'panic')
     AND pg_catalog.current_setting('synchronous_commit') IN ('on', 'remote_apply')
     AND pg_catalog.current_setting('${WATCHED}') = 'off')::text,
-  pg_catalog.pg_backend_pid()::text`
+  pg_catalog.pg_backend_pid()::text,
+  ${REPLICATION}`
 
 const OLDEST = 140_000
-const NONCES = 999
 const known = new WeakMap<PgClient, ConnectionFacts>()
 
 /**
@@ -65,14 +65,13 @@ export function knownFacts(client: PgClient): ConnectionFacts | undefined {
 export async function connectionFacts(
   name: string,
   client: PgClient,
-  world: World,
 ): Promise<ConnectionFacts> {
   const before = known.get(client)
   requireProtocol(name, client)
   const reply = await send(client, [{ text: FACTS }])
   if (reply.kind === 'lost') throw reply.cause
   if (reply.error !== undefined) throw reply.error
-  const [version, prepared, replica, text, plain, process] = reply.rows[0]?.[0] ?? []
+  const [version, prepared, replica, text, plain, process, replication] = reply.rows[0]?.[0] ?? []
   if (Number(version) < OLDEST) {
     throw new AssentError({
       code: 'ASSENT_UNSUPPORTED',
@@ -88,7 +87,7 @@ export async function connectionFacts(
     timeouts: /linux/i.test(text ?? '') ? 'all' : 'portable',
     session: plain === 'true' && route === 'direct' ? 'plain' : 'special',
     route,
-    nonce: before?.nonce ?? 1 + Math.floor(world.random() * NONCES),
+    replication: replicationOf(replication),
   }
   const wire = Wire.of(client.connection)
   const isSet = before !== undefined && wire.settings === 'kept'

@@ -1,7 +1,7 @@
 /**
  * PostgreSQL's frontend messages, as bytes.
  *
- * Owns: the encoding of Close, Parse, Bind, Execute and Sync.
+ * Owns: the encoding of Close, Parse, Bind, Execute, Sync and Query.
  * Promises: a message of ours is one buffer, so that it leaves in one piece, by one call.
  * (node-postgres writes each part by itself: of a message of eight statements that is 25 parts.)
  *
@@ -12,6 +12,7 @@ const PARSE = 0x50
 const BIND = 0x42
 const EXECUTE = 0x45
 const SYNC = 0x53
+const QUERY = 0x51
 const CLOSE = 0x43
 const STATEMENT = 0x53
 
@@ -39,10 +40,10 @@ export class FrontendMessage {
     this.#end()
   }
 
-  /** To the unnamed portal. Values and results are text; `null` is SQL's null. */
-  bind(name: string, values: readonly (string | null)[]): void {
+  /** Values and results are text; `null` is SQL's null. */
+  bind(name: string, values: readonly (string | null)[], portal = ''): void {
     this.#begin(BIND)
-    this.#text('')
+    this.#text(portal)
     this.#text(name)
     this.#int16(0)
     this.#int16(values.length)
@@ -51,15 +52,22 @@ export class FrontendMessage {
     this.#end()
   }
 
-  execute(): void {
+  execute(portal = ''): void {
     this.#begin(EXECUTE)
-    this.#text('')
+    this.#text(portal)
     this.#int32(0)
     this.#end()
   }
 
   sync(): void {
     this.#begin(SYNC)
+    this.#end()
+  }
+
+  /** A whole message by the simple protocol. */
+  query(text: string): void {
+    this.#begin(QUERY)
+    this.#text(text)
     this.#end()
   }
 

@@ -48,9 +48,8 @@ export class GuardedConnection implements WireListener {
   #course: Course = { kind: 'inside' }
   #usable: 'open' | 'sealed' = 'open'
   #session: 'untouched' | 'touched' = 'untouched'
-  #role: 'kept' | 'changed' = 'kept'
   #mode: 'kept' | 'maybe set' = 'kept'
-  #rollbacks: 'none' | 'some' = 'none'
+  #marks: 'untouched' | 'maybe touched' = 'untouched'
   #watch: 'unheard' | 'unchanged' | 'changed' = 'unheard'
   /** Whether that was reported since the server was last ready. */
   #isReported = false
@@ -82,14 +81,9 @@ export class GuardedConnection implements WireListener {
     return this.#session
   }
 
-  /** Whether a statement may have taken on another role. */
-  get role(): 'kept' | 'changed' {
-    return this.#role
-  }
-
-  /** Whether a ROLLBACK was answered: of a savepoint, as far as anybody can tell. */
-  get rollbacks(): 'none' | 'some' {
-    return this.#rollbacks
+  /** Whether a statement may have reached Assent's own rows. */
+  get marks(): 'untouched' | 'maybe touched' {
+    return this.#marks
   }
 
   /** Whether what is watched shows that the transaction is still the one that was begun. */
@@ -203,15 +197,16 @@ export class GuardedConnection implements WireListener {
         throw this.#refusal(statement)
       }
       if (effect === 'idle') throw this.#idleRefusal()
+      if (effect === 'cursors') throw this.#cursorsRefusal()
     }
   }
 
   /** What a statement that is sent now may do to this connection. */
   #note(query: unknown): void {
-    for (const { effect } of effectsOf(textOf(query))) {
+    for (const { effect, namesMarks } of effectsOf(textOf(query))) {
       if (effect === 'session' || effect === 'role') this.#session = 'touched'
-      if (effect === 'role') this.#role = 'changed'
       if (effect === 'mode' || effect === 'session') this.#mode = 'maybe set'
+      if (namesMarks) this.#marks = 'maybe touched'
       if (effect === 'rollback-to') this.#harmlessRollbacks += 1
     }
   }
@@ -238,6 +233,17 @@ export class GuardedConnection implements WireListener {
     })
   }
 
+  #cursorsRefusal(): AssentError {
+    return new AssentError({
+      code: 'ASSENT_TRANSACTION_CONTROL',
+      outcome: 'aborted',
+      message:
+        `${this.#name}: CLOSE ALL would close the one by which Assent knows its transaction again, so ` +
+        `the statement was not sent. Close your cursors by their names, or leave them to the end of ` +
+        `the transaction.`,
+    })
+  }
+
   // --- what is heard --------------------------------------------------------------------------
 
   onTag(tag: string): void {
@@ -249,7 +255,6 @@ export class GuardedConnection implements WireListener {
       return
     }
     if (tag === 'ROLLBACK') {
-      this.#rollbacks = 'some'
       this.#harmlessRollbacks -= 1
       if (this.#harmlessRollbacks < 0) this.#leave(tag)
     }

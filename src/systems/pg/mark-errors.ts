@@ -15,14 +15,13 @@ export function staleEpoch(name: string, epoch: string): AssentError {
   })
 }
 
-export function roleHidden(name: string): AssentError {
+export function notAllowed(name: string): AssentError {
   return new AssentError({
     code: 'ASSENT_PRIVILEGE',
     outcome: 'aborted',
-    retryable: true,
     message:
-      `The role that acts in ${name} may not write Assent's tables. If a function of the database ` +
-      `took it on, running again helps: from now on the role is reset before each mark`,
+      `The role that logs in to ${name} may not write Assent's tables any more. Grant it USAGE on ` +
+      `their schema, and SELECT, INSERT, UPDATE and DELETE on the tables`,
   })
 }
 
@@ -33,8 +32,7 @@ export function notTheSame(name: string): AssentError {
     outcome: 'unknown',
     message:
       `The transaction in ${name} is not the one that Assent began, or its claim is gone: a ` +
-      `statement or a function ended it, changed idle_in_transaction_session_timeout, or deleted ` +
-      `from Assent's tables`,
+      `statement or a function ended it, closed all of its cursors, or deleted from Assent's tables`,
   })
 }
 

@@ -28,6 +28,7 @@ import type { Failover } from './epochs.ts'
 import { GuardedConnection } from './guarded-connection.ts'
 import { makeHandle } from './handle.ts'
 import type { PgHandle } from './handle.ts'
+import type { Replication } from './mark.ts'
 import { PgMemory } from './memory.ts'
 import { endPrepared, listPrepared } from './prepared.ts'
 import { Register } from './register.ts'
@@ -85,7 +86,8 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
   readonly #register: Register
   readonly #site: Site
   readonly memory: PgMemory
-  #isRoleHidden = false
+  /** As it was heard last; until then, whatever is slower. */
+  #replication: Replication = 'synchronous'
   #claimsFirstFrom = -Infinity
 
   constructor(pool: P, options: PgOptions, context: ParticipantContext) {
@@ -160,10 +162,7 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
       world,
       deadline: request.deadline,
       timeoutMs: request.timeoutMs,
-      isRoleHidden: () => this.#isRoleHidden,
-      onRoleHidden: () => {
-        this.#isRoleHidden = true
-      },
+      replication: () => this.#replication,
       endElsewhere: (gid, decision) => this.endPrepared(gid, decision),
       hasDeferred: () => this.#register.hasDeferred,
       withdraw: (txid) => this.#register.withdraw(txid),
@@ -204,7 +203,8 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
       client.connection.stream.destroy()
     })
     try {
-      const connection = await connectionFacts(this.name, client, this.#context.world)
+      const connection = await connectionFacts(this.name, client)
+      this.#replication = connection.replication
       if (connection.role === 'replica' && request.access === 'write') throw this.#isReplica()
       return connection
     } finally {
@@ -283,7 +283,9 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
 
   async listPrepared(): Promise<PreparedList> {
     try {
-      return await listPrepared(this.#scanning, this.#scanName)
+      const { replication, ...listed } = await listPrepared(this.#scanning, this.#scanName)
+      this.#replication = replication
+      return listed
     } catch (error) {
       throw connectError(this.name, error instanceof NoConnection ? (error.cause ?? error) : error)
     }

@@ -8,7 +8,8 @@ import { formatGid } from '../../protocol/index.ts'
 import type { EndAnswer, Gid } from '../../protocol/index.ts'
 import type { PreparedList } from '../../ports/index.ts'
 import { readEnd } from './answers.ts'
-import { endStatement } from './mark.ts'
+import { REPLICATION, endStatement, replicationOf } from './mark.ts'
+import type { Replication } from './mark.ts'
 import { NoConnection, answered } from './service-connections.ts'
 import type { ServiceConnections } from './service-connections.ts'
 
@@ -19,7 +20,7 @@ import type { ServiceConnections } from './service-connections.ts'
 const SCAN = `SELECT prepared.gid,
   (extract(epoch FROM clock_timestamp() - prepared.prepared) * 1000)::bigint,
   prepared.owner = current_user OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user),
-  scanning.processes
+  scanning.processes, ${REPLICATION}
 FROM (SELECT count(*) AS processes FROM pg_stat_activity
   WHERE datname = current_database() AND application_name = $1::text) AS scanning
 LEFT JOIN pg_prepared_xacts AS prepared ON prepared.database = current_database()`
@@ -27,12 +28,13 @@ LEFT JOIN pg_prepared_xacts AS prepared ON prepared.database = current_database(
 export async function listPrepared(
   connections: ServiceConnections,
   applicationName: string,
-): Promise<PreparedList> {
+): Promise<PreparedList & { readonly replication: Replication }> {
   const reply = await connections.use((connection) =>
     answered(connection, [{ text: SCAN, values: [applicationName], again: true }]),
   )
   const rows = reply.rows[0] ?? []
   return {
+    replication: replicationOf(rows[0]?.[4]),
     processes: Math.max(1, Number(rows[0]?.[3] ?? 1)),
     branches: rows.flatMap(([gid, ageMs, mayEnd]) =>
       gid == null ? [] : [{ gid, ageMs: Number(ageMs), mayEnd: mayEnd === 't' }],

@@ -5,7 +5,7 @@
  * Promises: finds every COMMIT, ROLLBACK, BEGIN or PREPARE TRANSACTION that PostgreSQL would find
  * under standard_conforming_strings = on, its default.
  * Never: is the only line of defence. A text that is read differently by the server (that setting
- * turned off) is caught by the tags it answers with, and by the branch's nonce in the end.
+ * turned off) is caught by the tags it answers with, and by the branch's proof in the end.
  */
 
 /** What a statement does to the transaction it runs in. */
@@ -19,13 +19,17 @@ export type Effect =
   | 'role'
   /** SET TRANSACTION, or a setting of the transaction's mode. */
   | 'mode'
-  /** Changes the idle time-out, by which the branch proves its transaction. */
+  /** Changes the idle time-out, which frees what a vanished client holds. */
   | 'idle'
+  /** Closes every cursor, and with them the one that proves the branch's transaction. */
+  | 'cursors'
   /** Begins, ends or prepares a transaction. */
   | 'control'
 
 interface StatementEffect {
   readonly effect: Effect
+  /** It has the name of Assent's marks in it, and may change them. */
+  readonly namesMarks: boolean
   readonly statement: string
 }
 
@@ -50,12 +54,13 @@ function readEffects(text: string): readonly StatementEffect[] {
   // The body of CREATE FUNCTION … BEGIN ATOMIC … END has semicolons, and an END of its own.
   let isInBody = false
   return split(text).map((statement) => {
+    const namesMarks = /\bmark\b/i.test(statement)
     if (isInBody) {
       isInBody = !/^end\b/i.test(statement)
-      return { effect: 'none', statement }
+      return { effect: 'none', namesMarks, statement }
     }
     isInBody = /^create\b[\s\S]*\bbegin\s+atomic\b/i.test(statement)
-    return { effect: effectOf(statement), statement }
+    return { effect: effectOf(statement), namesMarks, statement }
   })
 }
 
@@ -88,6 +93,8 @@ function effectOf(statement: string): Effect {
       return IDLE.test(statement) || second === 'ALL' ? 'idle' : 'session'
     case 'DISCARD':
       return 'session'
+    case 'CLOSE':
+      return second === 'ALL' ? 'cursors' : 'none'
     default:
       if (/TRANSACTION_READ_ONLY/i.test(statement)) return 'mode'
       if (!/SET_CONFIG/i.test(statement)) return 'none'

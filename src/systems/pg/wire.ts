@@ -19,6 +19,18 @@ export interface Statement {
   readonly values?: readonly (string | null)[]
   /** Worth parsing once for each connection: its text is the same again and again. */
   readonly again?: true
+  /**
+   * One message binds the statement, a later one executes it, by the portal's name: PostgreSQL drops a
+   * portal with the transaction that it was bound in. Without one, a statement is bound and executed.
+   */
+  readonly portal?: { readonly name: string; readonly step: 'bind' | 'execute' }
+}
+
+/** How many of these are answered with a tag: a statement that is only bound has none. */
+export function tagCount(statements: readonly Statement[]): number {
+  let count = 0
+  for (const { portal } of statements) if (portal?.step !== 'bind') count += 1
+  return count
 }
 
 export interface WireListener {
@@ -109,11 +121,15 @@ export class Wire {
     }
   }
 
-  /** Writes statements and a Sync, in one piece. */
+  /** Writes a message, in one piece. */
   write(statements: readonly Statement[]): Parsing | undefined {
     writer.reset()
-    const parsing = this.#encodeAll(statements)
-    writer.sync()
+    let parsing: Parsing | undefined
+    if (isSimple(statements)) writer.query(statements[0].text)
+    else {
+      parsing = this.#encodeAll(statements)
+      writer.sync()
+    }
     this.#connection.stream.write(writer.take())
     return parsing
   }
@@ -132,7 +148,7 @@ export class Wire {
       const isAgain = parsing === undefined && statements.every(({ again }) => again === true)
       if (isAgain && this.naming === 'allowed') this.#ahead = { statements, bytes: writer.copy() }
     }
-    if (more !== undefined) parsing = this.#encode(more, statements.length, parsing)
+    if (more !== undefined) parsing = this.#encode(more, tagCount(statements), parsing)
     this.#connection.stream.write(writer.take())
     return parsing
   }
@@ -140,14 +156,25 @@ export class Wire {
   /** @returns the names that were parsed, if any were */
   #encodeAll(statements: readonly Statement[]): Parsing | undefined {
     let parsing: Parsing | undefined
-    for (const [at, statement] of statements.entries()) {
-      parsing = this.#encode(statement, at, parsing)
+    let tags = 0
+    for (const statement of statements) {
+      parsing = this.#encode(statement, tags, parsing)
+      if (statement.portal?.step !== 'bind') tags += 1
     }
     return parsing
   }
 
-  /** @returns the names that were parsed so far, with the one of this statement if it was */
+  /**
+   * `at`: how many tags come before this statement's own, or the next one's if it has none.
+   *
+   * @returns the names that were parsed so far, with the one of this statement if it was
+   */
   #encode(statement: Statement, at: number, before: Parsing | undefined): Parsing | undefined {
+    const { portal } = statement
+    if (portal?.step === 'execute') {
+      writer.execute(portal.name)
+      return before
+    }
     const name = this.#nameOf(statement)
     let parsing = before
     if (name === undefined) {
@@ -159,7 +186,8 @@ export class Wire {
       parsing ??= new Parsing(() => this.#doubts)
       parsing.add(at, name)
     }
-    this.#bind(name, statement.values)
+    if (portal === undefined) this.#bind(name, statement.values)
+    else writer.bind(name?.text ?? '', statement.values ?? NO_VALUES, portal.name)
     return parsing
   }
 
@@ -189,6 +217,13 @@ export class Wire {
     this.#ahead = undefined
     for (const entry of this.#names.values()) entry.state = 'doubtful'
   }
+}
+
+/** One statement that is parsed for this once costs least by the simple protocol. */
+function isSimple(statements: readonly Statement[]): statements is readonly [Statement] {
+  const [only] = statements
+  if (statements.length !== 1 || only === undefined) return false
+  return only.again !== true && only.values === undefined && only.portal === undefined
 }
 
 /** The names that one message has parsed, each known to be good once its statement completed. */
