@@ -9,7 +9,7 @@ import type { Gid, OnePhasePlan, TransactionId, TwoPhasePlan } from '../protocol
 import type { Branch, Mark, Participant, World } from '../ports/index.ts'
 import { backoffMs } from './backoff.ts'
 import { Awaited, interpret, named } from './interpret.ts'
-import type { Performed, Running } from './interpret.ts'
+import type { Hearer, Machine, Performed, Running } from './interpret.ts'
 import type { Over } from './over.ts'
 import type { Recovery } from './recover.ts'
 
@@ -21,6 +21,8 @@ export interface Commitment {
   readonly over: Over
 }
 
+type TwoPhaseHearer = Hearer<twoPhase.TwoPhaseEvent>
+
 const ASK_BACKOFF = { firstMs: 20, longestMs: 1_000 }
 
 export function commitTwoPhase(
@@ -29,38 +31,35 @@ export function commitTwoPhase(
   resolveWhen: 'applied' | 'decided',
   commitment: Commitment,
 ): Running<twoPhase.TwoPhaseState> {
-  const messages = new TwoPhaseMessages(plan, id, commitment)
-  return interpret<twoPhase.TwoPhaseState, twoPhase.TwoPhaseEvent, twoPhase.TwoPhaseEffect>(
-    {
-      begin: twoPhase.begin(plan, resolveWhen),
-      step: (state, event) => twoPhase.step(state, event),
-      isOver: twoPhase.isOver,
-      perform: (effect) => messages.perform(effect),
-      over: commitment.over,
-      isCommitOut: (state) => state.decision === 'sent',
-      onOver: () => {
-        messages.cut()
-      },
-      onFinished: () => {
-        messages.stop()
-      },
-    },
-    commitment.world,
-  )
+  const messages = new TwoPhaseMessages(plan, id, resolveWhen, commitment)
+  return interpret(messages, commitment.world)
 }
 
-class TwoPhaseMessages {
+class TwoPhaseMessages implements Machine<
+  twoPhase.TwoPhaseState,
+  twoPhase.TwoPhaseEvent,
+  twoPhase.TwoPhaseEffect
+> {
+  readonly begin: twoPhase.TwoPhaseState
+  readonly over: Over
   readonly #plan: TwoPhasePlan
   readonly #id: TransactionId
   readonly #mark: Mark
   readonly #commitment: Commitment
-  readonly #awaited: Awaited
+  readonly #awaited: Awaited<twoPhase.TwoPhaseEvent>
   #asks = 0
   #isTold = false
   /** Branches whose COMMIT PREPARED was sent: that follows only a durable commit. */
-  readonly #applied = new Set<string>()
+  readonly #applied: string[] = []
 
-  constructor(plan: TwoPhasePlan, id: TransactionId, commitment: Commitment) {
+  constructor(
+    plan: TwoPhasePlan,
+    id: TransactionId,
+    resolveWhen: 'applied' | 'decided',
+    commitment: Commitment,
+  ) {
+    this.begin = twoPhase.begin(plan, resolveWhen)
+    this.over = commitment.over
     this.#plan = plan
     this.#id = id
     this.#mark = { id, participants: [plan.decider, ...plan.voters] }
@@ -68,33 +67,45 @@ class TwoPhaseMessages {
     this.#awaited = new Awaited(commitment.world)
   }
 
+  step(state: twoPhase.TwoPhaseState, event: twoPhase.TwoPhaseEvent): twoPhase.TwoPhaseStep {
+    return twoPhase.step(state, event)
+  }
+
+  isOver(state: twoPhase.TwoPhaseState): boolean {
+    return twoPhase.isOver(state)
+  }
+
+  isCommitOut(state: twoPhase.TwoPhaseState): boolean {
+    return state.decision === 'sent'
+  }
+
   /** Turns what is unanswered into `unknown` now; but for ends, which free everybody else. */
-  cut(): void {
+  onOver(): void {
     this.#awaited.cutAll()
   }
 
-  stop(): void {
+  onFinished(): void {
     this.#awaited.stop()
   }
 
-  perform(effect: twoPhase.TwoPhaseEffect): Performed<twoPhase.TwoPhaseEvent> {
+  perform(effect: twoPhase.TwoPhaseEffect, hearer: TwoPhaseHearer): Performed {
     switch (effect.send) {
       case 'claim':
-        return this.#claim()
+        return this.#claim(hearer)
       case 'commit-reader':
-        return this.#commitReader(effect.branch)
+        return this.#commitReader(effect.branch, hearer)
       case 'vote':
-        return this.#vote(effect.branch)
+        return this.#vote(effect.branch, hearer)
       case 'decide':
-        return this.#decide()
+        return this.#decide(hearer)
       case 'ask':
-        return this.#ask()
+        return hearLater(this.#ask(), hearer)
       case 'apply':
-        return this.#end(effect.branch, 'commit')
+        return this.#end(effect.branch, 'commit', hearer)
       case 'undo':
-        return this.#end(effect.branch, 'abort')
+        return this.#end(effect.branch, 'abort', hearer)
       case 'hand-over':
-        return this.#handOver(effect.branch)
+        return hearLater(this.#handOver(effect.branch), hearer)
       case 'tell-committed':
       case 'tell-aborted':
       case 'tell-unknown':
@@ -105,32 +116,31 @@ class TwoPhaseMessages {
     }
   }
 
-  #claim(): Promise<twoPhase.TwoPhaseEvent> {
+  #claim(hearer: TwoPhaseHearer): Performed {
     const decider = this.#branch(this.#plan.decider)
     const claim = decider.claim(this.#mark)
-    return this.#awaited.answer(decider, claim, (answer) => ({ type: 'claimed', answer }))
+    return this.#awaited.answer(decider, claim, hearer, (answer) => ({ type: 'claimed', answer }))
   }
 
-  #commitReader(branch: string): Promise<twoPhase.TwoPhaseEvent> {
+  #commitReader(branch: string, hearer: TwoPhaseHearer): Performed {
     const reader = this.#branch(branch)
-    const commit = reader.commit()
-    return this.#awaited.answer(reader, commit, (answer) => ({
+    return this.#awaited.answer(reader, reader.commit(), hearer, (answer) => ({
       type: 'reader-committed',
       branch,
       answer,
     }))
   }
 
-  #vote(branch: string): Promise<twoPhase.TwoPhaseEvent> {
+  #vote(branch: string, hearer: TwoPhaseHearer): Performed {
     const voter = this.#branch(branch)
     const vote = voter.vote(this.#mark, this.#gid(branch))
-    return this.#awaited.answer(voter, vote, (answer) => ({ type: 'voted', branch, answer }))
+    return this.#awaited.answer(voter, vote, hearer, (answer) => ({ type: 'voted', branch, answer }))
   }
 
-  #decide(): Promise<twoPhase.TwoPhaseEvent> {
+  #decide(hearer: TwoPhaseHearer): Performed {
     const decider = this.#branch(this.#plan.decider)
     const commit = decider.commit()
-    return this.#awaited.answer(decider, commit, (answer) => ({ type: 'decided', answer }))
+    return this.#awaited.answer(decider, commit, hearer, (answer) => ({ type: 'decided', answer }))
   }
 
   async #ask(): Promise<twoPhase.TwoPhaseEvent> {
@@ -143,12 +153,15 @@ class TwoPhaseMessages {
     return { type: 'asked', answer }
   }
 
-  #end(name: string, decision: 'commit' | 'abort'): Promise<twoPhase.TwoPhaseEvent> {
-    if (decision === 'commit') this.#applied.add(name)
+  #end(name: string, decision: 'commit' | 'abort', hearer: TwoPhaseHearer): Performed {
+    if (decision === 'commit') this.#applied.push(name)
     const branch = this.#branch(name)
     const gid = this.#plan.voters.includes(name) ? this.#gid(name) : undefined
-    const end = branch.end(decision, gid)
-    return this.#awaited.bounded(branch, end, (answer) => ({ type: 'ended', branch: name, answer }))
+    return this.#awaited.bounded(branch, branch.end(decision, gid), hearer, (answer) => ({
+      type: 'ended',
+      branch: name,
+      answer,
+    }))
   }
 
   async #handOver(name: string): Promise<twoPhase.TwoPhaseEvent> {
@@ -156,7 +169,7 @@ class TwoPhaseMessages {
     // The decider prepared nothing: what became of it is what its register says.
     if (name === this.#plan.decider) return { type: 'recovered', branch: name, result: 'left' }
     const { recovery, participants, over } = this.#commitment
-    const known = this.#applied.has(name) ? 'commit' : 'nothing'
+    const known = this.#applied.includes(name) ? 'commit' : 'nothing'
     const participant = named(participants, name)
     const isWaitedFor = (): boolean => !this.#isTold && !over.isOver
     const result = await recovery.handOver(participant, this.#gid(name), known, isWaitedFor)
@@ -176,59 +189,92 @@ export function commitOnePhase(
   plan: OnePhasePlan,
   commitment: Commitment,
 ): Running<onePhase.OnePhaseState> {
-  const awaited = new Awaited(commitment.world)
-  return interpret<onePhase.OnePhaseState, onePhase.OnePhaseEvent, onePhase.OnePhaseEffect>(
-    {
-      begin: onePhase.begin(plan),
-      step: (state, event) => onePhase.step(state, event),
-      isOver: onePhase.isOver,
-      perform: (effect) => performOnePhase(effect, commitment.branches, awaited),
-      over: commitment.over,
-      isCommitOut: (state) => state.commit === 'sent',
-      onOver: () => {
-        awaited.cutAll()
-      },
-      onFinished: () => {
-        awaited.stop()
-      },
-    },
-    commitment.world,
-  )
+  return interpret(new OnePhaseMessages(plan, commitment), commitment.world)
 }
 
-function performOnePhase(
-  effect: onePhase.OnePhaseEffect,
-  branches: ReadonlyMap<string, Branch>,
-  awaited: Awaited,
-): Performed<onePhase.OnePhaseEvent> {
-  switch (effect.send) {
-    case 'commit-reader': {
-      const { branch } = effect
-      const reader = named(branches, branch)
-      return awaited.answer(reader, reader.commit(), (answer) => ({
-        type: 'reader-committed',
-        branch,
-        answer,
-      }))
-    }
-    case 'commit': {
-      const writer = named(branches, effect.branch)
-      return awaited.answer(writer, writer.commit(), (answer) => ({ type: 'committed', answer }))
-    }
-    case 'undo': {
-      const { branch } = effect
-      const undone = named(branches, branch)
-      return awaited.bounded(undone, undone.end('abort', undefined), (answer) => ({
-        type: 'ended',
-        branch,
-        answer,
-      }))
-    }
-    case 'tell-committed':
-    case 'tell-aborted':
-    case 'tell-unknown':
-      return 'tell'
-    default:
-      return assertNever(effect)
+class OnePhaseMessages implements Machine<
+  onePhase.OnePhaseState,
+  onePhase.OnePhaseEvent,
+  onePhase.OnePhaseEffect
+> {
+  readonly begin: onePhase.OnePhaseState
+  readonly over: Over
+  readonly #branches: ReadonlyMap<string, Branch>
+  readonly #awaited: Awaited<onePhase.OnePhaseEvent>
+
+  constructor(plan: OnePhasePlan, { branches, over, world }: Commitment) {
+    this.begin = onePhase.begin(plan)
+    this.over = over
+    this.#branches = branches
+    this.#awaited = new Awaited(world)
   }
+
+  step(state: onePhase.OnePhaseState, event: onePhase.OnePhaseEvent): onePhase.OnePhaseStep {
+    return onePhase.step(state, event)
+  }
+
+  isOver(state: onePhase.OnePhaseState): boolean {
+    return onePhase.isOver(state)
+  }
+
+  isCommitOut(state: onePhase.OnePhaseState): boolean {
+    return state.commit === 'sent'
+  }
+
+  onOver(): void {
+    this.#awaited.cutAll()
+  }
+
+  onFinished(): void {
+    this.#awaited.stop()
+  }
+
+  perform(effect: onePhase.OnePhaseEffect, hearer: Hearer<onePhase.OnePhaseEvent>): Performed {
+    switch (effect.send) {
+      case 'commit-reader': {
+        const { branch } = effect
+        const reader = named(this.#branches, branch)
+        return this.#awaited.answer(reader, reader.commit(), hearer, (answer) => ({
+          type: 'reader-committed',
+          branch,
+          answer,
+        }))
+      }
+      case 'commit': {
+        const writer = named(this.#branches, effect.branch)
+        return this.#awaited.answer(writer, writer.commit(), hearer, (answer) => ({
+          type: 'committed',
+          answer,
+        }))
+      }
+      case 'undo': {
+        const { branch } = effect
+        const undone = named(this.#branches, branch)
+        return this.#awaited.bounded(undone, undone.end('abort', undefined), hearer, (answer) => ({
+          type: 'ended',
+          branch,
+          answer,
+        }))
+      }
+      case 'tell-committed':
+      case 'tell-aborted':
+      case 'tell-unknown':
+        return 'tell'
+      default:
+        return assertNever(effect)
+    }
+  }
+}
+
+/** Of what is not bounded here. */
+function hearLater<Event>(event: Promise<Event>, hearer: Hearer<Event>): Performed {
+  event.then(
+    (heard) => {
+      hearer.hear(heard)
+    },
+    (error: unknown) => {
+      hearer.fail(error)
+    },
+  )
+  return 'sent'
 }

@@ -19,27 +19,36 @@ export interface Running<State> {
   readonly object: (branch: string, cause: unknown) => void
 }
 
-/** What performing a message gives: its answer, or "tell the caller". */
-export type Performed<Event> = Promise<Event> | 'tell'
+/** Hears the answer to a message; or that performing it failed, which is a bug. */
+export interface Hearer<Event> {
+  hear(event: Event): void
+  fail(error: unknown): void
+}
 
+/** Whether a message was sent, whose answer is heard later; or the caller is to be told. */
+export type Performed = 'sent' | 'tell'
+
+type AnyEvent<Event> =
+  | Event
+  | { readonly type: 'start' }
+  | { readonly type: 'objected'; readonly branch: string; readonly cause: unknown }
+  | { readonly type: 'over'; readonly cause: unknown }
+
+/** A machine of the protocol, and what its messages are on the ports. */
 export interface Machine<State, Event, Effect> {
   readonly begin: State
-  readonly step: (
-    state: State,
-    event:
-      | Event
-      | { readonly type: 'start' }
-      | { readonly type: 'objected'; readonly branch: string; readonly cause: unknown }
-      | { readonly type: 'over'; readonly cause: unknown },
-  ) => { readonly state: State; readonly effects: readonly Effect[] }
-  readonly isOver: (state: State) => boolean
-  readonly perform: (effect: Effect) => Performed<Event>
   readonly over: Over
+  step(
+    state: State,
+    event: AnyEvent<Event>,
+  ): { readonly state: State; readonly effects: readonly Effect[] }
+  isOver(state: State): boolean
   /** Whether a COMMIT was sent and is not answered: worth a moment more of waiting. */
-  readonly isCommitOut: (state: State) => boolean
-  readonly onOver: () => void
+  isCommitOut(state: State): boolean
+  perform(effect: Effect, hearer: Hearer<Event>): Performed
+  onOver(): void
   /** Nothing is left for this process to do. */
-  readonly onFinished: () => void
+  onFinished(): void
 }
 
 export function interpret<State, Event, Effect>(
@@ -51,9 +60,7 @@ export function interpret<State, Event, Effect>(
   return interpreter
 }
 
-type EventOf<M> = M extends { step: (state: never, event: infer E) => unknown } ? E : never
-
-class Interpreter<State, Event, Effect> implements Running<State> {
+class Interpreter<State, Event, Effect> implements Running<State>, Hearer<Event> {
   readonly #machine: Machine<State, Event, Effect>
   readonly #world: World
   readonly #told = Promise.withResolvers<State>()
@@ -79,7 +86,7 @@ class Interpreter<State, Event, Effect> implements Running<State> {
   }
 
   start(): void {
-    this.#dispatch({ type: 'start' })
+    this.hear({ type: 'start' })
     const stopWaiting = this.#machine.over.whenOver(() => {
       void this.#over()
     })
@@ -88,11 +95,11 @@ class Interpreter<State, Event, Effect> implements Running<State> {
   }
 
   object(branch: string, cause: unknown): void {
-    this.#dispatch({ type: 'objected', branch, cause })
+    this.hear({ type: 'objected', branch, cause })
   }
 
   /** Never throws. */
-  #dispatch(event: EventOf<Machine<State, Event, Effect>>): void {
+  hear(event: AnyEvent<Event>): void {
     if (this.#hasFailed) return
     const machine = this.#machine
     try {
@@ -100,31 +107,17 @@ class Interpreter<State, Event, Effect> implements Running<State> {
       const wasCommitOut = machine.isCommitOut(this.#state)
       this.#state = next.state
       if (wasCommitOut && !machine.isCommitOut(next.state)) this.#onCommitAnswered()
-      for (const effect of next.effects) this.#perform(effect)
+      for (const effect of next.effects) {
+        if (machine.perform(effect, this) === 'tell') this.#told.resolve(this.#state)
+      }
       if (machine.isOver(this.#state)) this.#finish()
     } catch (error) {
-      this.#fail(error)
+      this.fail(error)
     }
-  }
-
-  #perform(effect: Effect): void {
-    const performed = this.#machine.perform(effect)
-    if (performed === 'tell') {
-      this.#told.resolve(this.#state)
-      return
-    }
-    performed.then(
-      (answer) => {
-        this.#dispatch(answer)
-      },
-      (error: unknown) => {
-        this.#fail(error)
-      },
-    )
   }
 
   /** A bug: nothing more is sent, and whatever is prepared is left to recovery. */
-  #fail(error: unknown): void {
+  fail(error: unknown): void {
     this.#hasFailed = true
     this.#told.reject(error instanceof AssentError ? error : bug(error))
     this.#finish()
@@ -144,7 +137,7 @@ class Interpreter<State, Event, Effect> implements Running<State> {
         this.#onCommitAnswered = answered
       })
     }
-    this.#dispatch({ type: 'over', cause: this.#machine.over.reason })
+    this.hear({ type: 'over', cause: this.#machine.over.reason })
     this.#machine.onOver()
   }
 }
@@ -173,15 +166,16 @@ function bug(cause: unknown): AssentError {
 
 /** A branch that has a message of ours unanswered. */
 interface Unanswered {
+  readonly branch: Branch
   readonly since: number
   /** Ending a branch is what frees everybody else: it is only bounded. */
   readonly kind: 'cut when over' | 'only bounded'
 }
 
 /** The branches that have a message of ours unanswered, and the bound on waiting for each. */
-export class Awaited {
+export class Awaited<Event> {
   readonly #world: World
-  readonly #branches = new Map<Branch, Unanswered>()
+  #unanswered: Unanswered[] = []
   /** One timer for all of a transaction's messages. */
   #cancelTimer: (() => void) | undefined
 
@@ -189,18 +183,28 @@ export class Awaited {
     this.#world = world
   }
 
-  /** The event that an answer is, which `cutAll` may turn into `unknown`. */
-  answer<A, E>(branch: Branch, answer: Promise<A>, event: (answer: A) => E): Promise<E> {
-    return this.#await(branch, answer, 'cut when over', event)
+  /** Has the answer heard, as an event. `cutAll` may turn it into `unknown`. */
+  answer<A>(
+    branch: Branch,
+    answer: Promise<A>,
+    hearer: Hearer<Event>,
+    event: (answer: A) => Event,
+  ): Performed {
+    return this.#await({ branch, since: this.#world.now(), kind: 'cut when over' }, answer, hearer, event)
   }
 
   /** The same of an answer that is only bounded. */
-  bounded<A, E>(branch: Branch, answer: Promise<A>, event: (answer: A) => E): Promise<E> {
-    return this.#await(branch, answer, 'only bounded', event)
+  bounded<A>(
+    branch: Branch,
+    answer: Promise<A>,
+    hearer: Hearer<Event>,
+    event: (answer: A) => Event,
+  ): Performed {
+    return this.#await({ branch, since: this.#world.now(), kind: 'only bounded' }, answer, hearer, event)
   }
 
   cutAll(): void {
-    for (const [branch, { kind }] of this.#branches) if (kind === 'cut when over') branch.cut()
+    for (const { branch, kind } of this.#unanswered) if (kind === 'cut when over') branch.cut()
   }
 
   /** Nothing is awaited any more. */
@@ -208,24 +212,29 @@ export class Awaited {
     this.#cancelTimer?.()
   }
 
-  #await<A, E>(
-    branch: Branch,
+  #await<A>(
+    unanswered: Unanswered,
     answer: Promise<A>,
-    kind: Unanswered['kind'],
-    event: (answer: A) => E,
-  ): Promise<E> {
-    this.#branches.set(branch, { since: this.#world.now(), kind })
+    hearer: Hearer<Event>,
+    event: (answer: A) => Event,
+  ): Performed {
+    this.#unanswered.push(unanswered)
     this.#cancelTimer ??= this.#startTimer(LIMITS.answerMs)
-    return answer.then(
+    answer.then(
       (answered) => {
-        this.#branches.delete(branch)
-        return event(answered)
+        this.#isAnswered(unanswered)
+        hearer.hear(event(answered))
       },
       (error: unknown) => {
-        this.#branches.delete(branch)
-        throw error
+        this.#isAnswered(unanswered)
+        hearer.fail(error)
       },
     )
+    return 'sent'
+  }
+
+  #isAnswered(answered: Unanswered): void {
+    this.#unanswered = this.#unanswered.filter((unanswered) => unanswered !== answered)
   }
 
   #startTimer(ms: number): () => void {
@@ -233,7 +242,7 @@ export class Awaited {
       this.#cancelTimer = undefined
       const now = this.#world.now()
       let next = Infinity
-      for (const [branch, { since }] of this.#branches) {
+      for (const { branch, since } of this.#unanswered) {
         const leftMs = since + LIMITS.answerMs - now
         if (leftMs <= 0) branch.cut()
         else next = Math.min(next, leftMs)

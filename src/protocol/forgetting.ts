@@ -190,7 +190,7 @@ function send(
   ordering: Table<ForgettingMessage, ForgettingFact>,
 ): ForgettingStep {
   const may = (message: ForgettingMessage, participant = ''): boolean =>
-    mayLeave(ordering, message, (fact) => holds(fact, before, participant))
+    mayLeave(ordering, message, holds, before, participant)
   if (before.verdict !== 'open') return { state: before, effects: [] }
   let state = before
   const effects: ForgettingEffect[] = []

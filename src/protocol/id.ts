@@ -63,7 +63,7 @@ export function formatGid(gid: Gid): string {
 }
 
 export function formatTransactionId(id: TransactionId): string {
-  return [VERSION, id.app, id.register, id.epoch, id.txid].join('.')
+  return `${VERSION}.${id.app}.${id.register}.${id.epoch}.${id.txid}`
 }
 
 /** Reads the id of a prepared transaction as a process of `app` sees it. */

@@ -124,7 +124,7 @@ function abandon(state: OnePhaseState): OnePhaseState {
 
 function send(state: OnePhaseState, ordering: Table<SoloMessage, SoloFact>): OnePhaseStep {
   const may = (message: SoloMessage): boolean =>
-    mayLeave(ordering, message, (fact) => holds(fact, state))
+    mayLeave(ordering, message, holds, state, undefined)
   const effects: OnePhaseEffect[] = []
   const next: { -readonly [Key in keyof OnePhaseState]: OnePhaseState[Key] } = { ...state }
   const [writer] = state.plan.writers

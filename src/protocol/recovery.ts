@@ -106,7 +106,7 @@ function readReceipt(asked: AskAnswer): RecoveryState['receipt'] {
 
 function send(state: RecoveryState, ordering: Table<RecoveryMessage, RecoveryFact>): RecoveryStep {
   const may = (message: RecoveryMessage): boolean =>
-    mayLeave(ordering, message, (fact) => holds(fact, state))
+    mayLeave(ordering, message, holds, state, undefined)
   if (state.verdict !== 'open') return { state, effects: [] }
   if (state.register === 'unasked' && may('ask-register')) {
     return { state: { ...state, register: 'asking' }, effects: ['ask-register'] }

@@ -128,7 +128,12 @@ export function step(
 /** Whether this process has nothing left to do for the transaction. */
 export function isOver(state: TwoPhaseState): boolean {
   if (state.told === 'nothing' || state.decision === 'sent' || state.asking === 'yes') return false
-  return every(state.ends, (end) => ['done', 'lost', 'handed over', 'left'].includes(end))
+  return every(state.ends, isOut)
+}
+
+/** Whether this process has nothing left to do about a branch. */
+function isOut(end: End): boolean {
+  return end === 'done' || end === 'lost' || end === 'handed over' || end === 'left'
 }
 
 // --- what an answer teaches -------------------------------------------------------------------
@@ -251,7 +256,7 @@ type Changing = { -readonly [Key in keyof TwoPhaseState]: TwoPhaseState[Key] }
 /** Sends everything that is due. Sending only marks messages as sent, so the order is free. */
 function send(state: TwoPhaseState, ordering: Table<OwnerMessage, OwnerFact>): TwoPhaseStep {
   const may = (message: OwnerMessage, branch = state.plan.decider): boolean =>
-    mayLeave(ordering, message, (fact) => holds(fact, state, branch))
+    mayLeave(ordering, message, holds, state, branch)
   const effects: TwoPhaseEffect[] = []
   const next: Changing = { ...state }
 
@@ -283,7 +288,7 @@ function send(state: TwoPhaseState, ordering: Table<OwnerMessage, OwnerFact>): T
     }
   }
   return askOrTell(next, effects, (message) =>
-    mayLeave(ordering, message, (fact) => holds(fact, next, next.plan.decider)),
+    mayLeave(ordering, message, holds, next, next.plan.decider),
   )
 }
 
@@ -338,15 +343,17 @@ function holds(fact: OwnerFact, state: TwoPhaseState, branch: string): boolean {
     case 'the claim is acknowledged':
       return state.claim === 'yes'
     case 'every voter is prepared':
-      return every(state.votes, (vote) => vote === 'yes')
+      return every(state.votes, isYes)
     case 'every reader has committed':
-      return every(state.readers, (reader) => reader === 'yes')
+      return every(state.readers, isYes)
     case 'nothing speaks against commit':
       return state.decision === 'open'
     case 'the answer to COMMIT was lost':
       return state.decision === 'unclear'
     case 'the outcome is not known':
-      return ['sent', 'unclear', 'held'].includes(state.decision)
+      return (
+        state.decision === 'sent' || state.decision === 'unclear' || state.decision === 'held'
+      )
     case 'commit is durable':
       return state.decision === 'commit'
     case 'commit is impossible':
@@ -364,6 +371,10 @@ function holds(fact: OwnerFact, state: TwoPhaseState, branch: string): boolean {
   }
 }
 
+function isYes(sent: Sent): boolean {
+  return sent === 'yes'
+}
+
 function hasAnswered(state: TwoPhaseState, branch: string): boolean {
   if (branch === state.plan.decider) return state.claim !== 'sent'
   return (state.votes[branch] ?? state.readers[branch]) !== 'sent'
@@ -372,11 +383,13 @@ function hasAnswered(state: TwoPhaseState, branch: string): boolean {
 function isEndSettled(state: TwoPhaseState): boolean {
   if (state.decision !== 'commit') {
     // A rollback that was handed over is not waited for: only its locks depend on it.
-    return every(state.ends, (end) => ['done', 'handed over', 'left', 'lost'].includes(end))
+    return every(state.ends, isOut)
   }
   if (state.resolveWhen === 'decided') return true
-  const settled = ['done', 'lost', 'left']
-  return state.plan.voters.every((voter) => settled.includes(state.ends[voter] ?? ''))
+  return state.plan.voters.every((voter) => {
+    const end = state.ends[voter]
+    return end === 'done' || end === 'lost' || end === 'left'
+  })
 }
 
 function unsent<T extends string>(record: Readonly<Record<string, T>>): readonly string[] {

@@ -82,7 +82,7 @@ function readRegister({ answer }: AskAnswer): WitnessState['register'] {
 
 function send(state: WitnessState, ordering: Table<WitnessMessage, WitnessFact>): WitnessStep {
   const may = (message: WitnessMessage): boolean =>
-    mayLeave(ordering, message, (fact) => holds(fact, state))
+    mayLeave(ordering, message, holds, state, undefined)
   if (state.verdict !== 'open') return { state, effects: [] }
   if (state.receipt === 'unread' && may('read-receipt')) {
     return { state: { ...state, receipt: 'reading' }, effects: ['read-receipt'] }

@@ -49,24 +49,34 @@ export type Begun =
 export function beginStatements(
   request: JoinRequest,
   connection: ConnectionFacts,
-  watch: 'watched' | 'not watched',
+  watch: Beginning['watch'],
 ): readonly Statement[] {
-  const { isolation, access } = request
-  const idleMs = Math.ceil(request.timeoutMs / 1_000) * 1_000 + IDLE_MARGIN_MS
-  const key = `${isolation ?? ''} ${access} ${idleMs} ${watch}`
   const before = beginnings.get(connection)
-  if (before?.key === key) return before.statements
+  if (before !== undefined && isSame(before, request, watch)) return before.statements
+  const { isolation, access, timeoutMs } = request
+  const idleMs = Math.ceil(timeoutMs / 1_000) * 1_000 + IDLE_MARGIN_MS
   const made = makeStatements(isolation, access, idleMs, connection)
   const statements = watch === 'watched' ? [...made, WATCH] : made
-  beginnings.set(connection, { key, statements })
+  beginnings.set(connection, { isolation, access, timeoutMs, watch, statements })
   return statements
 }
 
+interface Beginning extends Pick<JoinRequest, 'isolation' | 'access' | 'timeoutMs'> {
+  readonly watch: 'watched' | 'not watched'
+  readonly statements: readonly Statement[]
+}
+
+function isSame(before: Beginning, request: JoinRequest, watch: Beginning['watch']): boolean {
+  return (
+    before.watch === watch &&
+    before.timeoutMs === request.timeoutMs &&
+    before.access === request.access &&
+    before.isolation === request.isolation
+  )
+}
+
 /** The last of each connection: mostly the next is the same. */
-const beginnings = new WeakMap<
-  ConnectionFacts,
-  { readonly key: string; readonly statements: readonly Statement[] }
->()
+const beginnings = new WeakMap<ConnectionFacts, Beginning>()
 
 function makeStatements(
   isolation: JoinRequest['isolation'],
@@ -141,7 +151,7 @@ export function canTravel(args: readonly unknown[]): boolean {
 /** COPY makes the server ignore the Sync behind it. */
 function isOne(text: string): boolean {
   const [first, second] = effectsOf(text)
-  return first !== undefined && second === undefined && !/^copy\b/i.test(first.statement)
+  return first !== undefined && second === undefined && first.verb !== 'copy'
 }
 
 function timeoutOf(config: unknown): number | undefined {
@@ -157,9 +167,7 @@ function timeoutOf(config: unknown): number | undefined {
 export function canFollowClaim(args: readonly unknown[]): boolean {
   const [config] = args
   const text = typeof config === 'string' ? config : (config as { text: string }).text
-  return /^(?:select|insert|update|delete|merge|with|values)\b/i.test(
-    effectsOf(text)[0]?.statement ?? '',
-  )
+  return effectsOf(text)[0]?.verb === 'sees data'
 }
 
 /** What precedes the user's first statement. */
@@ -232,7 +240,7 @@ class Journey implements WireListener {
   #isSettled = false
   #isSubmitted = false
   readonly #tags: string[] = []
-  #stopListening = (): void => undefined
+  #wire: Wire | undefined
   #parsing: Parsing | undefined
   #warning: string | undefined
   #failure: unknown
@@ -249,7 +257,8 @@ class Journey implements WireListener {
   set(connection: PgConnection): void {
     this.#isSubmitted = true
     const wire = Wire.of(connection)
-    this.#stopListening = wire.listen(this)
+    this.#wire = wire
+    wire.listen(this)
     this.#parsing = wire.writeAhead(this.#ahead.statements, this.#ahead.claim)
   }
 
@@ -309,7 +318,7 @@ class Journey implements WireListener {
   }
 
   #settle(begun: Begun): void {
-    this.#stopListening()
+    this.#wire?.unlisten(this)
     this.#parsing?.completed(this.#tags.length)
     if (this.#isSettled) return
     this.#isSettled = true

@@ -61,7 +61,7 @@ export class GuardedConnection implements WireListener {
   #answered = 0
   #heardAt = -Infinity
   #lastError: unknown
-  #stopListening: () => void
+  readonly #wire: Wire
 
   /** Tags that our own BEGIN is still to be answered with. */
   #ownTags = 0
@@ -73,7 +73,8 @@ export class GuardedConnection implements WireListener {
     this.#client = client
     this.#access = access
     this.#world = world
-    this.#stopListening = Wire.of(client.connection).listen(this)
+    this.#wire = Wire.of(client.connection)
+    this.#wire.listen(this)
   }
 
   /** Whether a statement may have changed settings beyond this transaction. */
@@ -136,8 +137,7 @@ export class GuardedConnection implements WireListener {
   seal(onLateUse = (): void => undefined): void {
     this.#usable = 'sealed'
     this.#onLateUse = onLateUse
-    this.#stopListening()
-    this.#stopListening = () => undefined
+    this.#wire.unlisten(this)
   }
 
   fault(): BranchFault | undefined {

@@ -286,9 +286,10 @@ ${orStop('EXISTS (SELECT FROM changed)')}`
 }
 
 function markValues({ id, participants }: Mark): string[] {
+  let array = '{'
   // Quoted: a bare null would be SQL's.
-  const array = `{${participants.map((name) => `"${name}"`).join(',')}}`
-  return [id.txid, id.app, id.register, id.epoch, array]
+  for (const name of participants) array += array === '{' ? `"${name}"` : `,"${name}"`
+  return [id.txid, id.app, id.register, id.epoch, `${array}}`]
 }
 
 /** Ends a prepared branch. Stands alone in its message: PostgreSQL refuses it inside a block. */

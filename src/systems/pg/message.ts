@@ -70,7 +70,7 @@ class Message implements Submittable, WireListener {
   #current: (string | null)[][] = []
   #error: ServerError | undefined
   #isSubmitted = false
-  #stopListening = (): void => undefined
+  #wire: Wire | undefined
   #parsing: Parsing | undefined
 
   constructor(statements: readonly Statement[], resolve: (reply: Reply) => void) {
@@ -81,7 +81,8 @@ class Message implements Submittable, WireListener {
   submit(connection: PgConnection): null {
     this.#isSubmitted = true
     const wire = Wire.of(connection)
-    this.#stopListening = wire.listen(this)
+    this.#wire = wire
+    wire.listen(this)
     this.#parsing = wire.write(this.#statements)
     return null
   }
@@ -126,7 +127,7 @@ class Message implements Submittable, WireListener {
   }
 
   #settle(reply: Reply): void {
-    this.#stopListening()
+    this.#wire?.unlisten(this)
     this.#parsing?.completed(this.#tags.length)
     this.#resolve(reply)
     // Stops the driver's own timer, so that it can't fire into a message that was answered.

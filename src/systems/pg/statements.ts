@@ -28,6 +28,8 @@ export type Effect =
 
 interface StatementEffect {
   readonly effect: Effect
+  /** `sees data`: it takes a snapshot by itself. */
+  readonly verb: 'sees data' | 'copy' | 'other'
   /** It has the name of Assent's marks in it, and may change them. */
   readonly namesMarks: boolean
   readonly statement: string
@@ -55,13 +57,20 @@ function readEffects(text: string): readonly StatementEffect[] {
   let isInBody = false
   return split(text).map((statement) => {
     const namesMarks = /\bmark\b/i.test(statement)
+    const verb = verbOf(statement)
     if (isInBody) {
       isInBody = !/^end\b/i.test(statement)
-      return { effect: 'none', namesMarks, statement }
+      return { effect: 'none', verb, namesMarks, statement }
     }
     isInBody = /^create\b[\s\S]*\bbegin\s+atomic\b/i.test(statement)
-    return { effect: effectOf(statement), namesMarks, statement }
+    return { effect: effectOf(statement), verb, namesMarks, statement }
   })
+}
+
+function verbOf(statement: string): StatementEffect['verb'] {
+  if (/^copy\b/i.test(statement)) return 'copy'
+  const seesData = /^(?:select|insert|update|delete|merge|with|values)\b/i.test(statement)
+  return seesData ? 'sees data' : 'other'
 }
 
 const IDLE = /IDLE_IN_TRANSACTION_SESSION_TIMEOUT/i

@@ -58,6 +58,7 @@ const MOST_NAMES = 64
 const FORGETTING_TAGS = new Set(['DISCARD ALL', 'DEALLOCATE', 'DEALLOCATE ALL'])
 /** After these, settings of the session may be gone. */
 const RESETTING_TAGS = new Set(['DISCARD ALL', 'RESET'])
+const [LETTER_D, LETTER_R] = [0x44, 0x52]
 
 const wires = new WeakMap<PgConnection, Wire>()
 const writer = new FrontendMessage()
@@ -70,7 +71,8 @@ export class Wire {
   /** Whether what was set for the life of the session is still set. */
   settings: 'kept' | 'reset' = 'kept'
   readonly #connection: PgConnection
-  readonly #listeners = new Set<WireListener>()
+  /** With places that are free again: faster than a set, which each message would use twice. */
+  readonly #listeners: (WireListener | undefined)[] = []
   #ahead: { readonly statements: readonly Statement[]; readonly bytes: Buffer } | undefined
   #doubts = 0
   /** By the text of the statement. */
@@ -88,37 +90,46 @@ export class Wire {
     this.#connection = connection
     connection.prependListener('readyForQuery', ({ status }) => {
       this.status = status
-      for (const listener of this.#listeners) listener.onReady?.(status)
+      for (const listener of this.#listeners) listener?.onReady?.(status)
     })
     connection.prependListener('commandComplete', ({ text }) => {
-      if (FORGETTING_TAGS.has(text)) this.#doubtNames()
-      if (RESETTING_TAGS.has(text)) this.settings = 'reset'
-      for (const listener of this.#listeners) listener.onTag?.(text)
+      // By the first letter, which rules out nearly all.
+      const first = text.charCodeAt(0)
+      if (first === LETTER_D && FORGETTING_TAGS.has(text)) this.#doubtNames()
+      if ((first === LETTER_D || first === LETTER_R) && RESETTING_TAGS.has(text)) {
+        this.settings = 'reset'
+      }
+      for (const listener of this.#listeners) listener?.onTag?.(text)
     })
     connection.prependListener('errorMessage', (error: ServerError) => {
       // 26000: no such prepared statement.
       if (error.code === '26000') this.#doubtNames()
-      for (const listener of this.#listeners) listener.onError?.(error)
+      for (const listener of this.#listeners) listener?.onError?.(error)
     })
     connection.prependListener('notice', (notice) => {
-      for (const listener of this.#listeners) listener.onNotice?.(notice)
+      for (const listener of this.#listeners) listener?.onNotice?.(notice)
     })
     connection.prependListener('parameterStatus', ({ parameterName, parameterValue }) => {
       for (const listener of this.#listeners) {
-        listener.onSetting?.(parameterName, parameterValue)
+        listener?.onSetting?.(parameterName, parameterValue)
       }
     })
     connection.prependListener('end', () => {
-      for (const listener of this.#listeners) listener.onEnd?.()
+      for (const listener of this.#listeners) listener?.onEnd?.()
     })
   }
 
-  /** @returns a function that stops it */
-  listen(listener: WireListener): () => void {
-    this.#listeners.add(listener)
-    return () => {
-      this.#listeners.delete(listener)
-    }
+  /** Until `unlisten`. There are never more than a few. */
+  listen(listener: WireListener): void {
+    const free = this.#listeners.indexOf(undefined)
+    if (free === -1) this.#listeners.push(listener)
+    else this.#listeners[free] = listener
+  }
+
+  /** From now on nothing is told, not even of what is being told to others. */
+  unlisten(listener: WireListener): void {
+    const at = this.#listeners.indexOf(listener)
+    if (at !== -1) this.#listeners[at] = undefined
   }
 
   /** Writes a message, in one piece. */
