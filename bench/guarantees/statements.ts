@@ -62,9 +62,9 @@ export const DURABLE: Line = { text: 'SET LOCAL synchronous_commit = on', again:
 export const OWN_ROLE: Line = { text: 'SET LOCAL role TO DEFAULT', again: true, tag: 'SET' }
 
 const PORTAL = 'ladder_same_transaction'
-/** The same as WARN; what is bound behind BEGIN can only be executed in the same transaction. */
-export const BIND_PROOF: Line = { ...WARN, portal: { name: PORTAL, step: 'bind' } }
-export const PROVE: Line = { ...WARN, portal: { name: PORTAL, step: 'execute' } }
+/** The same; but what is bound behind BEGIN can only be executed in the same transaction. */
+export const BIND_PROOF: Line = { ...RUN_DEFERRED, portal: { name: PORTAL, step: 'bind' } }
+export const PROVE: Line = { ...RUN_DEFERRED, portal: { name: PORTAL, step: 'execute' } }
 
 const COLUMNS = '(txid, decision, app, register, epoch, participants)'
 const REST = `'commit', $2::pg_catalog.text, $3::pg_catalog.text`

@@ -58,9 +58,11 @@ const BEGUN: readonly Line[] = [BEGIN]
 const BEGUN_TIMED: readonly Line[] = [BEGIN, IDLE_TIMEOUT]
 const BEGUN_PROVEN: readonly Line[] = [BEGIN, BIND_PROOF, IDLE_TIMEOUT]
 const BEGUN_WATCHED: readonly Line[] = [BEGIN, BIND_PROOF, IDLE_TIMEOUT, WATCH]
+const SETTINGS: readonly Line[] = [RUN_DEFERRED, WARN, DURABLE]
+const PROVEN: readonly Line[] = [PROVE, WARN, DURABLE]
 const COMMITTED: readonly Line[] = [COMMIT]
-const COMMITTED_SET: readonly Line[] = [RUN_DEFERRED, WARN, DURABLE, COMMIT]
-const COMMITTED_PROVEN: readonly Line[] = [RUN_DEFERRED, PROVE, DURABLE, COMMIT]
+const COMMITTED_SET: readonly Line[] = [...SETTINGS, COMMIT]
+const COMMITTED_PROVEN: readonly Line[] = [...PROVEN, COMMIT]
 
 export const STEPS: Readonly<Record<StepName, Step>> = {
   unrecorded: {
@@ -108,7 +110,7 @@ export const STEPS: Readonly<Record<StepName, Step>> = {
     messages: (ids, statements) => ({
       orders: BEGUN_TIMED,
       stock: [...BEGUN_TIMED, statements.claimInEpoch(ids)],
-      vote: [RUN_DEFERRED, WARN, DURABLE, OWN_ROLE, statements.receipt(ids), prepare(ids)],
+      vote: [...SETTINGS, OWN_ROLE, statements.receipt(ids), prepare(ids)],
       decide: COMMITTED_SET,
       apply: [commitPrepared(ids)],
     }),
@@ -118,7 +120,7 @@ export const STEPS: Readonly<Record<StepName, Step>> = {
     messages: (ids, statements) => ({
       orders: BEGUN_PROVEN,
       stock: [...BEGUN_PROVEN, statements.claimInEpoch(ids)],
-      vote: [RUN_DEFERRED, PROVE, DURABLE, OWN_ROLE, statements.receipt(ids), prepare(ids)],
+      vote: [...PROVEN, OWN_ROLE, statements.receipt(ids), prepare(ids)],
       decide: COMMITTED_PROVEN,
       apply: [commitPrepared(ids)],
     }),
@@ -128,7 +130,7 @@ export const STEPS: Readonly<Record<StepName, Step>> = {
     messages: (ids, statements) => ({
       orders: BEGUN_PROVEN,
       stock: [...BEGUN_WATCHED, statements.claimInEpoch(ids)],
-      vote: [RUN_DEFERRED, PROVE, DURABLE, OWN_ROLE, statements.receipt(ids), prepare(ids)],
+      vote: [...PROVEN, OWN_ROLE, statements.receipt(ids), prepare(ids)],
       decide: COMMITTED_PROVEN,
       apply: [commitPrepared(ids)],
     }),

@@ -19,7 +19,6 @@ import type { GuardedConnection } from './guarded-connection.ts'
 import {
   COMMIT_ALONE,
   COMMIT_ONLY,
-  PROOF_AT,
   claimMessage,
   endStatement,
   secured,
@@ -257,8 +256,8 @@ export class PgBranch implements Branch {
     if (answer.answer === 'yes' || reply.kind === 'lost' || reply.error === undefined) return answer
     const { code } = reply.error
     const at = reply.tags.length
-    // No such portal.
-    if (at === PROOF_AT && code === '34000') {
+    // No such portal: the proof is what comes first.
+    if (at === 0 && code === '34000') {
       return { answer: answer.answer, cause: notTheSame(this.name) }
     }
     if (at !== markAt) return answer

@@ -23,23 +23,24 @@ export function setIdle(ms: number): Statement {
 // --- the transaction is the one that was begun ------------------------------------------------
 
 /**
- * A cut-off wait for replication is only a warning: nobody may have switched them off. Behind
- * `RUN_DEFERRED` there is nobody whose lesser notices would be missed.
+ * First in every message that ends a branch's work. Deferred constraints and triggers run now, under
+ * the user's own role and search path, while a failure is still a plain no, and before they could
+ * undo our settings; and their warnings are not COMMIT's.
  */
-const WARN: Statement = { text: 'SET LOCAL client_min_messages = warning', again: true }
+const RUN_DEFERRED: Statement = { text: 'SET CONSTRAINTS ALL IMMEDIATE', again: true }
 const PORTAL = 'assent_same_transaction'
 
 /**
  * Behind BEGIN a statement is bound to a portal, which the message that ends the branch executes. A
  * portal survives savepoints, and the server drops it with its transaction: if that was ended,
  * whoever ended it and however, there is nothing to execute. So the message stops there (34000),
- * and neither mark nor COMMIT runs. What is executed is one that is needed there anyway.
+ * and neither mark nor COMMIT runs. What is executed is what comes first there anyway.
  *
  * Source: PostgreSQL manual, "Extended Query": a named portal lasts till the end of the current
  * transaction, unless explicitly destroyed.
  */
-export const BIND_PROOF: Statement = { ...WARN, portal: { name: PORTAL, step: 'bind' } }
-const PROVE_AND_WARN: Statement = { ...WARN, portal: { name: PORTAL, step: 'execute' } }
+export const BIND_PROOF: Statement = { ...RUN_DEFERRED, portal: { name: PORTAL, step: 'bind' } }
+const PROVE: Statement = { ...RUN_DEFERRED, portal: { name: PORTAL, step: 'execute' } }
 
 /**
  * Shows when the transaction ends: the server reports this setting whenever it has changed, and it
@@ -52,41 +53,12 @@ export const WATCH: Statement = { text: `SET LOCAL ${WATCHED} = on`, again: true
 
 // --- what must be true where a branch's work ends ---------------------------------------------
 
-/**
- * First in every message that ends a branch's work. Deferred constraints and triggers run now, under
- * the user's own role and search path, while a failure is still a plain no, and before they could
- * undo our settings; and their warnings are not COMMIT's.
- */
-const RUN_DEFERRED: Statement = { text: 'SET CONSTRAINTS ALL IMMEDIATE', again: true }
-/** The role that logged in, which owns what is prepared: recovery logs in as it. */
-const OWN_ROLE: Statement = { text: 'SET LOCAL role TO DEFAULT', again: true }
-
-/** Whether a COMMIT waits for standbys, if the session wants it to. */
+/** Whether a COMMIT or PREPARE waits for standbys, if the session wants it to. */
 export type Replication = 'none' | 'synchronous'
 export const REPLICATION = `pg_catalog.current_setting('synchronous_standby_names') <> ''`
 export function replicationOf(column: string | null | undefined): Replication {
   return column === 'f' ? 'none' : 'synchronous'
 }
-
-/**
- * A commit waits at least for the local disk. To wait for more is the user's choice; without synchronous
- * standbys there is nothing more to wait for.
- */
-const DURABLE: Readonly<Record<Replication, Statement>> = {
-  none: { text: 'SET LOCAL synchronous_commit = on', again: true },
-  synchronous: {
-    text: `SELECT pg_catalog.current_setting('synchronous_commit')
-    OPERATOR(pg_catalog.=) ANY (ARRAY['on', 'remote_apply'])
-  OR pg_catalog.set_config('synchronous_commit', 'on', true) IS NOT NULL`,
-    again: true,
-  },
-}
-const DURABLE_TAG: Readonly<Record<Replication, string>> = { none: 'SET', synchronous: 'SELECT 1' }
-
-export const COMMIT: Statement = { text: 'COMMIT', again: true }
-
-/** COMMIT where all that must be true of it was made so by the message before. */
-export const COMMIT_ONLY: readonly Statement[] = [COMMIT]
 
 /** A message that ends a branch's work, or the beginning of one. */
 export interface EndMessage {
@@ -95,42 +67,71 @@ export interface EndMessage {
   readonly tags: readonly string[]
 }
 
-/** How many answers precede the one to the proof. */
-export const PROOF_AT = 1
-const PROOF: EndMessage = {
-  statements: [RUN_DEFERRED, PROVE_AND_WARN],
-  tags: ['SET CONSTRAINTS', 'SET'],
+const PROOF: EndMessage = { statements: [PROVE], tags: ['SET CONSTRAINTS'] }
+
+/** The role that logged in, which owns what is prepared: recovery logs in as it. */
+const OWN_ROLE = set('role TO DEFAULT')
+/** A wait for replication that was cut off is only a warning: nobody may have switched them off. */
+const WARN = set('client_min_messages = warning')
+/**
+ * Durable at least on the local disk. To wait for more is the user's choice; without a synchronous
+ * standby there is nothing more to wait for.
+ */
+const DURABLE: Readonly<Record<Replication, EndMessage>> = {
+  none: set('synchronous_commit = on'),
+  synchronous: {
+    statements: [
+      {
+        text: `SELECT pg_catalog.current_setting('synchronous_commit')
+    OPERATOR(pg_catalog.=) ANY (ARRAY['on', 'remote_apply'])
+  OR pg_catalog.set_config('synchronous_commit', 'on', true) IS NOT NULL`,
+        again: true,
+      },
+    ],
+    tags: ['SELECT 1'],
+  },
+}
+
+function set(setting: string): EndMessage {
+  return { statements: [{ text: `SET LOCAL ${setting}`, again: true }], tags: ['SET'] }
+}
+
+function together(...parts: readonly EndMessage[]): EndMessage {
+  return {
+    statements: parts.flatMap(({ statements }) => statements),
+    tags: parts.flatMap(({ tags }) => tags),
+  }
+}
+
+function forBoth(make: (durable: EndMessage) => EndMessage): Record<Replication, EndMessage> {
+  return { none: make(DURABLE.none), synchronous: make(DURABLE.synchronous) }
+}
+
+const SECURED = forBoth((durable) => together(PROOF, WARN, durable))
+const BEFORE_MARK = forBoth((durable) => together(PROOF, WARN, durable, OWN_ROLE))
+
+export const COMMIT: Statement = { text: 'COMMIT', again: true }
+/** COMMIT where all that must be true of it was made so by the message before. */
+export const COMMIT_ONLY: readonly Statement[] = [COMMIT]
+
+/** COMMIT behind what has to be true first, in one message. */
+function thenCommit(before: EndMessage): EndMessage {
+  return { statements: [...before.statements, COMMIT], tags: before.tags }
 }
 
 /**
  * COMMIT of a branch without a mark. What the session says of synchronous_commit stays: one database
  * alone is as durable as its owner wants it.
  */
-export const COMMIT_ALONE: EndMessage = { ...PROOF, statements: [...PROOF.statements, COMMIT] }
-
-const SECURED = bothOf((replication) => ({
-  statements: [...PROOF.statements, DURABLE[replication]],
-  tags: [...PROOF.tags, DURABLE_TAG[replication]],
-}))
-const SECURED_COMMIT = bothOf((replication) => ({
-  statements: [...SECURED[replication].statements, COMMIT],
-  tags: SECURED[replication].tags,
-}))
-const BEFORE_MARK = bothOf((replication) => ({
-  statements: [...SECURED[replication].statements, OWN_ROLE],
-  tags: [...SECURED[replication].tags, 'SET'],
-}))
-
-function bothOf(make: (replication: Replication) => EndMessage): Record<Replication, EndMessage> {
-  return { none: make('none'), synchronous: make('synchronous') }
-}
+export const COMMIT_ALONE = thenCommit(together(PROOF, WARN))
+const COMMIT_SECURED = forBoth((durable) => thenCommit(together(PROOF, WARN, durable)))
 
 /** From there on only Assent talks to this connection, which may be idle for a shorter time. */
 function idleFor(before: EndMessage, idleMs: number | undefined): EndMessage {
   if (idleMs === undefined) return before
   // Hardly ever the same again.
   const { text } = setIdle(idleMs)
-  return { statements: [...before.statements, { text }], tags: [...before.tags, 'SET'] }
+  return together(before, { statements: [{ text }], tags: ['SET'] })
 }
 
 /** Built once: these texts are sent with every transaction. */
@@ -196,7 +197,7 @@ function orStop(condition: string): string {
 
 /** COMMIT behind all that, in the same message. */
 export function securedCommit(replication: Replication): EndMessage {
-  return SECURED_COMMIT[replication]
+  return COMMIT_SECURED[replication]
 }
 
 /** What a mark is written with, at the end of the user's work. */
