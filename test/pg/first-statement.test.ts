@@ -235,7 +235,7 @@ test('a name can only ever mean one text: another copy of Assent may use the con
   }
   const wire = Wire.of(connection)
   wire.naming = 'allowed'
-  for (const text of ['SELECT 1', 'SELECT 2']) wire.write([{ text, again: true }])
+  for (const text of ['SELECT 1', 'SELECT 2']) wire.write([], [{ text, again: true }])
   const names = written.map((bytes) => /assent_[\w-]{22}/.exec(bytes)?.[0])
   expect(names[0]).toMatch(/^assent_/)
   expect(names[1]).toMatch(/^assent_/)

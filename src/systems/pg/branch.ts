@@ -11,7 +11,6 @@ import type { Answer, EndAnswer, Gid } from '../../protocol/index.ts'
 import { AssentError } from '../../protocol/index.ts'
 import type { Branch, BranchFault, Mark, World } from '../../ports/index.ts'
 import { committed, open, prepared, readAnswer, readEnd } from './answers.ts'
-import type { Expected } from './answers.ts'
 import { IDLE_MARGIN_MS } from './begin.ts'
 import type { BranchSession } from './branch-session.ts'
 import type { PgClient } from './driver.ts'
@@ -26,12 +25,11 @@ import {
   securedIfThere,
   voteMessage,
 } from './mark.ts'
-import type { EndMessage, FirstClaim, MarkFacts, Replication } from './mark.ts'
+import type { EndMessage, FirstClaim, MarkFacts, MarkMessage, Replication } from './mark.ts'
 import { notAllowed, notTheSame, staleEpoch, tablesGone } from './mark-errors.ts'
 import { send } from './message.ts'
 import type { Reply } from './message.ts'
 import type { SchemaNames } from './schema.ts'
-import type { Statement } from './wire.ts'
 
 export interface PgBranchFacts {
   readonly name: string
@@ -57,7 +55,7 @@ export interface PgBranchFacts {
 const HEARD_WITHIN_MS = 250
 
 /** `markAt`: where it looks for the claim, if it does. */
-type SecuredMessage = EndMessage & { readonly markAt: number | undefined }
+type SecuredMessage = Omit<MarkMessage, 'markAt'> & { readonly markAt: number | undefined }
 
 /** Where the branch's transaction is, as far as this connection knows. */
 type Stage = 'open' | 'prepared' | 'over' | 'unclear'
@@ -139,8 +137,8 @@ export class PgBranch implements Branch {
     if (refusal !== undefined) return refusal
     const first = this.#session.claimed
     if (first !== undefined && isSame(first.mark, mark)) return this.#secure(first)
-    const { statements, tags, markAt } = claimMessage(this.#markFacts(mark), this.#shorterIdleMs())
-    const reply = await send(this.client, statements)
+    const { fixed, own, tags, markAt } = claimMessage(this.#markFacts(mark), this.#shorterIdleMs())
+    const reply = await send(this.client, own, fixed)
     const answer = readAnswer(reply, open(tags))
     this.#stage = stageAfter(reply, answer, 'open')
     if (answer.answer === 'yes') this.#claim = 'secured'
@@ -172,8 +170,8 @@ export class PgBranch implements Branch {
     const isThere = guard.marks === 'untouched'
     const isSafe = isFresh && isThere && guard.isUnchanged && idleMs === undefined
     if (isSafe && !this.#facts.hasDeferred()) return { answer: 'yes' }
-    const { statements, tags, markAt } = this.#securedMessage(first, idleMs)
-    const reply = await send(this.client, statements)
+    const { fixed, own, tags, markAt } = this.#securedMessage(first, idleMs)
+    const reply = await send(this.client, own, fixed)
     const answer = readAnswer(reply, open(tags))
     this.#stage = stageAfter(reply, answer, 'open')
     if (answer.answer === 'yes') this.#claim = 'secured'
@@ -188,8 +186,8 @@ export class PgBranch implements Branch {
   async vote(mark: Mark, gid: Gid): Promise<Answer> {
     const refusal = this.#session.isOpen ? undefined : await this.#refusalToBegin()
     if (refusal !== undefined) return refusal
-    const { statements, tags, markAt } = voteMessage(this.#markFacts(mark), formatGid(gid))
-    const reply = await send(this.client, statements)
+    const { fixed, own, tags, markAt } = voteMessage(this.#markFacts(mark), formatGid(gid))
+    const reply = await send(this.client, own, fixed)
     const answer = readAnswer(reply, prepared(tags))
     this.#stage = stageAfter(reply, answer, 'prepared')
     return this.#explained(answer, reply, markAt)
@@ -201,9 +199,9 @@ export class PgBranch implements Branch {
       this.#release()
       return refusal
     }
-    const { statements, expected } = this.#commitMessage()
-    const reply = await send(this.client, statements)
-    const answer = readAnswer(reply, expected)
+    const { fixed, tags } = this.#commitMessage()
+    const reply = await send(this.client, [], fixed)
+    const answer = readAnswer(reply, committed(tags))
     this.#stage = stageAfter(reply, answer, 'over')
     if (this.#stage === 'open') await this.#rollBack()
     this.#release()
@@ -240,15 +238,13 @@ export class PgBranch implements Branch {
   #securedMessage(claim: FirstClaim, idleMs: number | undefined): SecuredMessage {
     const { names, replication } = this.#facts
     const message = secured(replication(), idleMs)
-    if (this.#guard.marks === 'untouched') return { ...message, markAt: undefined }
+    if (this.#guard.marks === 'untouched') return { ...message, own: [], markAt: undefined }
     return securedIfThere(message, names, claim)
   }
 
-  #commitMessage(): { readonly statements: readonly Statement[]; readonly expected: Expected } {
-    if (this.#claim === 'secured') return { statements: COMMIT_ONLY, expected: committed([]) }
-    const { statements, tags } =
-      this.#claim === 'none' ? COMMIT_ALONE : securedCommit(this.#facts.replication())
-    return { statements, expected: committed(tags) }
+  #commitMessage(): EndMessage {
+    if (this.#claim === 'secured') return COMMIT_ONLY
+    return this.#claim === 'none' ? COMMIT_ALONE : securedCommit(this.#facts.replication())
   }
 
   /** `markAt`: where a mark was in the message, if one was. */

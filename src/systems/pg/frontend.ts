@@ -77,9 +77,9 @@ export class FrontendMessage {
     this.#at += bytes.copy(this.#bytes, this.#at)
   }
 
-  /** Drops what was left by an encoding that failed. */
-  reset(): void {
-    this.#at = 0
+  /** Drops what was left by an encoding that failed; or what was written behind `to`. */
+  reset(to = 0): void {
+    this.#at = to
   }
 
   /** How much was written since the last time. */

@@ -62,12 +62,13 @@ export function replicationOf(column: string | null | undefined): Replication {
 
 /** A message that ends a branch's work, or the beginning of one. */
 export interface EndMessage {
-  readonly statements: readonly Statement[]
+  /** The same list again and again, if nothing is to be said that is of one transaction alone. */
+  readonly fixed: readonly Statement[]
   /** What is a yes of each, but for the COMMIT or PREPARE at the end. */
   readonly tags: readonly string[]
 }
 
-const PROOF: EndMessage = { statements: [PROVE], tags: ['SET CONSTRAINTS'] }
+const PROOF: EndMessage = { fixed: [PROVE], tags: ['SET CONSTRAINTS'] }
 
 /** The role that logged in, which owns what is prepared: recovery logs in as it. */
 const OWN_ROLE = set('role TO DEFAULT')
@@ -80,7 +81,7 @@ const WARN = set('client_min_messages = warning')
 const DURABLE: Readonly<Record<Replication, EndMessage>> = {
   none: set('synchronous_commit = on'),
   synchronous: {
-    statements: [
+    fixed: [
       {
         text: `SELECT pg_catalog.current_setting('synchronous_commit')
     OPERATOR(pg_catalog.=) ANY (ARRAY['on', 'remote_apply'])
@@ -93,12 +94,12 @@ const DURABLE: Readonly<Record<Replication, EndMessage>> = {
 }
 
 function set(setting: string): EndMessage {
-  return { statements: [{ text: `SET LOCAL ${setting}`, again: true }], tags: ['SET'] }
+  return { fixed: [{ text: `SET LOCAL ${setting}`, again: true }], tags: ['SET'] }
 }
 
 function together(...parts: readonly EndMessage[]): EndMessage {
   return {
-    statements: parts.flatMap(({ statements }) => statements),
+    fixed: parts.flatMap(({ fixed }) => fixed),
     tags: parts.flatMap(({ tags }) => tags),
   }
 }
@@ -112,11 +113,11 @@ const BEFORE_MARK = forBoth((durable) => together(PROOF, WARN, durable, OWN_ROLE
 
 export const COMMIT: Statement = { text: 'COMMIT', again: true }
 /** COMMIT where all that must be true of it was made so by the message before. */
-export const COMMIT_ONLY: readonly Statement[] = [COMMIT]
+export const COMMIT_ONLY: EndMessage = { fixed: [COMMIT], tags: [] }
 
 /** COMMIT behind what has to be true first, in one message. */
 function thenCommit(before: EndMessage): EndMessage {
-  return { statements: [...before.statements, COMMIT], tags: before.tags }
+  return { fixed: [...before.fixed, COMMIT], tags: before.tags }
 }
 
 /**
@@ -131,7 +132,7 @@ function idleFor(before: EndMessage, idleMs: number | undefined): EndMessage {
   if (idleMs === undefined) return before
   // Hardly ever the same again.
   const { text } = setIdle(idleMs)
-  return together(before, { statements: [{ text }], tags: ['SET'] })
+  return together(before, { fixed: [{ text }], tags: ['SET'] })
 }
 
 /** Built once: these texts are sent with every transaction. */
@@ -179,7 +180,8 @@ export function securedIfThere(before: EndMessage, names: SchemaNames, claim: Fi
     orStop(`EXISTS (SELECT FROM ${names.mark} AS mark WHERE ${claimAt(1, 2)})`),
   )
   return {
-    statements: [...before.statements, { text, values: [claim.ctid, claim.mark.id.txid], again: true }],
+    fixed: before.fixed,
+    own: [{ text, values: [claim.ctid, claim.mark.id.txid], again: true }],
     tags: [...before.tags, 'SELECT 1'],
     markAt: before.tags.length,
   }
@@ -210,6 +212,8 @@ export interface MarkFacts {
 }
 
 export interface MarkMessage extends EndMessage {
+  /** What follows, and is of this transaction alone. */
+  readonly own: readonly Statement[]
   /** How many answers precede the one to the mark itself. */
   readonly markAt: number
 }
@@ -218,7 +222,8 @@ export interface MarkMessage extends EndMessage {
 export function claimMessage(facts: MarkFacts, idleMs: number | undefined): MarkMessage {
   const before = idleFor(BEFORE_MARK[facts.replication], idleMs)
   return {
-    statements: [...before.statements, markStatement(facts, 'claim')],
+    fixed: before.fixed,
+    own: [markStatement(facts, 'claim')],
     tags: [...before.tags, markTag(facts)],
     markAt: before.tags.length,
   }
@@ -228,8 +233,8 @@ export function claimMessage(facts: MarkFacts, idleMs: number | undefined): Mark
 export function voteMessage(facts: MarkFacts, gid: string): MarkMessage {
   const before = BEFORE_MARK[facts.replication]
   return {
-    statements: [
-      ...before.statements,
+    fixed: before.fixed,
+    own: [
       markStatement(facts, 'receipt'),
       // The gid can't be a parameter. Its alphabet needs no quoting (see protocol/id.ts).
       { text: `PREPARE TRANSACTION '${gid}'` },

@@ -42,11 +42,20 @@ export type Reply =
 /** The whole answer, as opposed to a connection that was lost. */
 export type Answered = Extract<Reply, { kind: 'answered' }>
 
-/** Sends one message and waits for its whole answer. Never rejects. */
-export function send(client: PgClient, statements: readonly Statement[]): Promise<Reply> {
+const NOTHING: readonly Statement[] = []
+
+/**
+ * Sends one message and waits for its whole answer. Never rejects. `fixed` is what it begins with: the
+ * same list again and again.
+ */
+export function send(
+  client: PgClient,
+  own: readonly Statement[],
+  fixed: readonly Statement[] = NOTHING,
+): Promise<Reply> {
   return new Promise((resolve) => {
     try {
-      client.query(new Message(statements, resolve))
+      client.query(new Message(fixed, own, resolve))
     } catch (cause) {
       // Whatever wraps the driver threw; what was sent by then, nobody knows.
       resolve({ kind: 'lost', cause })
@@ -62,7 +71,8 @@ class Message implements Submittable, WireListener {
   callback: () => void = () => undefined
   /** For tracers. */
   readonly text = 'assent'
-  readonly #statements: readonly Statement[]
+  readonly #fixed: readonly Statement[]
+  readonly #own: readonly Statement[]
   readonly #resolve: (reply: Reply) => void
   readonly #tags: string[] = []
   readonly #rows: (string | null)[][][] = []
@@ -73,8 +83,13 @@ class Message implements Submittable, WireListener {
   #wire: Wire | undefined
   #parsing: Parsing | undefined
 
-  constructor(statements: readonly Statement[], resolve: (reply: Reply) => void) {
-    this.#statements = statements
+  constructor(
+    fixed: readonly Statement[],
+    own: readonly Statement[],
+    resolve: (reply: Reply) => void,
+  ) {
+    this.#fixed = fixed
+    this.#own = own
     this.#resolve = resolve
   }
 
@@ -83,7 +98,7 @@ class Message implements Submittable, WireListener {
     const wire = Wire.of(connection)
     this.#wire = wire
     wire.listen(this)
-    this.#parsing = wire.write(this.#statements)
+    this.#parsing = wire.write(this.#fixed, this.#own)
     return null
   }
 

@@ -51,6 +51,13 @@ interface Name {
   bytes: Buffer | undefined
 }
 
+/** The bytes of a list of statements, once nothing of it is to be parsed any more. */
+interface Kept {
+  readonly statements: Buffer
+  /** With a Sync behind them. */
+  readonly message: Buffer
+}
+
 const NO_VALUES: readonly string[] = []
 /** Statements that a connection keeps under a name, at the most. */
 const MOST_NAMES = 64
@@ -73,7 +80,7 @@ export class Wire {
   readonly #connection: PgConnection
   /** With places that are free again: faster than a set, which each message would use twice. */
   readonly #listeners: (WireListener | undefined)[] = []
-  #ahead: { readonly statements: readonly Statement[]; readonly bytes: Buffer } | undefined
+  #kept = new WeakMap<readonly Statement[], Kept>()
   #doubts = 0
   /** By the text of the statement. */
   readonly #names = new Map<string, Name>()
@@ -132,42 +139,67 @@ export class Wire {
     if (at !== -1) this.#listeners[at] = undefined
   }
 
-  /** Writes a message, in one piece. */
-  write(statements: readonly Statement[]): Parsing | undefined {
+  /**
+   * Writes a message, in one piece. `fixed` is what it begins with: a list that comes again and again,
+   * whose bytes are kept.
+   */
+  write(fixed: readonly Statement[], own: readonly Statement[]): Parsing | undefined {
+    const kept = this.#kept.get(fixed)
+    if (kept !== undefined && own.length === 0) {
+      this.#connection.stream.write(kept.message)
+      return undefined
+    }
     writer.reset()
     let parsing: Parsing | undefined
-    if (isSimple(statements)) writer.query(statements[0].text)
+    if (fixed.length === 0 && isSimple(own)) writer.query(own[0].text)
     else {
-      parsing = this.#encodeAll(statements)
+      parsing = this.#encodeFixed(fixed, kept)
+      parsing = this.#encodeAll(own, tagCount(fixed), parsing)
       writer.sync()
     }
     this.#connection.stream.write(writer.take())
     return parsing
   }
 
-  /**
-   * Writes statements, and one more, without a Sync: whatever is written next belongs to the same
-   * message. The same list of statements without values comes again and again: its bytes are kept.
-   */
-  writeAhead(statements: readonly Statement[], more: Statement | undefined): Parsing | undefined {
-    writer.reset()
-    let parsing: Parsing | undefined
-    if (this.#ahead?.statements === statements) writer.again(this.#ahead.bytes)
-    else {
-      parsing = this.#encodeAll(statements)
-      // As long as something of it is to be parsed, the next time will be another message.
-      const isAgain = parsing === undefined && statements.every(({ again }) => again === true)
-      if (isAgain && this.naming === 'allowed') this.#ahead = { statements, bytes: writer.copy() }
+  /** The same without a Sync: whatever is written next belongs to the same message. */
+  writeAhead(fixed: readonly Statement[], own: Statement | undefined): Parsing | undefined {
+    const kept = this.#kept.get(fixed)
+    if (kept !== undefined && own === undefined) {
+      this.#connection.stream.write(kept.statements)
+      return undefined
     }
-    if (more !== undefined) parsing = this.#encode(more, tagCount(statements), parsing)
+    writer.reset()
+    let parsing = this.#encodeFixed(fixed, kept)
+    if (own !== undefined) parsing = this.#encode(own, tagCount(fixed), parsing)
     this.#connection.stream.write(writer.take())
     return parsing
   }
 
-  /** @returns the names that were parsed, if any were */
-  #encodeAll(statements: readonly Statement[]): Parsing | undefined {
-    let parsing: Parsing | undefined
-    let tags = 0
+  #encodeFixed(fixed: readonly Statement[], kept: Kept | undefined): Parsing | undefined {
+    if (kept !== undefined) {
+      writer.again(kept.statements)
+      return undefined
+    }
+    const parsing = this.#encodeAll(fixed, 0, undefined)
+    // As long as something of it is to be parsed, the next time will be another message.
+    const isSettled = parsing === undefined && this.naming === 'allowed' && fixed.length > 0
+    if (isSettled && fixed.every(({ again, values }) => again === true && values === undefined)) {
+      const statements = writer.copy()
+      const at = writer.length
+      writer.sync()
+      this.#kept.set(fixed, { statements, message: writer.copy() })
+      writer.reset(at)
+    }
+    return parsing
+  }
+
+  #encodeAll(
+    statements: readonly Statement[],
+    tagsBefore: number,
+    before: Parsing | undefined,
+  ): Parsing | undefined {
+    let parsing = before
+    let tags = tagsBefore
     for (const statement of statements) {
       parsing = this.#encode(statement, tags, parsing)
       if (statement.portal?.step !== 'bind') tags += 1
@@ -225,7 +257,7 @@ export class Wire {
   /** Nothing that is under way may call a name good again. */
   #doubtNames(): void {
     this.#doubts += 1
-    this.#ahead = undefined
+    this.#kept = new WeakMap()
     for (const entry of this.#names.values()) entry.state = 'doubtful'
   }
 }
