@@ -8,7 +8,15 @@
  */
 import { AssentError, formatTransactionId, settle } from '../protocol/index.ts'
 import type { Plan, TransactionId, TwoPhasePlan } from '../protocol/index.ts'
-import type { Branch, BranchFault, Isolation, Mark, Participant, World } from '../ports/index.ts'
+import type {
+  Branch,
+  BranchFault,
+  Isolation,
+  JoinRequest,
+  Mark,
+  Participant,
+  World,
+} from '../ports/index.ts'
 import { commitOnePhase, commitTwoPhase } from './commit.ts'
 import type { Commitment } from './commit.ts'
 import type { Running } from './interpret.ts'
@@ -120,11 +128,17 @@ export class Run {
     const access = reads.has(name) ? 'read' : 'write'
     // Before BEGIN, so that the epoch which the claim must find is in every snapshot.
     const cold = access === 'write' ? warmth.of(participant, receipt) : undefined
-    const request = { txid, access, isolation: isolation(name), deadline, timeoutMs } as const
-    const firstClaim = (): Mark | undefined =>
-      access === 'write' ? this.#firstClaim(name, participant) : undefined
-    const join = (): Promise<Branch> => participant.join({ ...request, waiting: over, firstClaim })
-    return cold === undefined ? join() : over.unless(cold).then(join)
+    const request: JoinRequest = {
+      txid,
+      access,
+      isolation: isolation(name),
+      deadline,
+      timeoutMs,
+      waiting: over,
+      firstClaim: () => (access === 'write' ? this.#firstClaim(name, participant) : undefined),
+    }
+    if (cold === undefined) return participant.join(request)
+    return over.unless(cold).then(() => participant.join(request))
   }
 
   /**

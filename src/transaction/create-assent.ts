@@ -19,7 +19,7 @@ import {
 import type { InDoubt, RecoverySetting, Report } from '../engine/index.ts'
 import { nodeWorld } from '../platform/node-world.ts'
 import { between, checkOptions, checkParticipant, quote, typeOf, wrong } from './options.ts'
-import type { TransactionDefaults, TransactionOptions } from './options.ts'
+import type { CheckedOptions, TransactionDefaults, TransactionOptions } from './options.ts'
 import { outcomeOf } from './outcome.ts'
 import type { OutcomeAnswer, OutcomeOptions } from './outcome.ts'
 import { runTransaction } from './transaction.ts'
@@ -139,9 +139,11 @@ export function createAssent<const D extends Definitions>(setting: AssentSetting
 class AssentObject<D extends Definitions> implements Assent<D> {
   readonly #app: string
   readonly #retentionMs: number
-  readonly #defaults: TransactionDefaults
+  /** Checks what one transaction is given beside the defaults. */
+  readonly #check: (given: TransactionOptions) => CheckedOptions
+  /** What most transactions are given: nothing. */
+  readonly #usual: CheckedOptions
   readonly #participants: ReadonlyMap<string, Participant>
-  readonly #names: readonly string[]
   readonly #world: World
   readonly #scan: Scan
   readonly #setting: TransactionSetting
@@ -157,9 +159,10 @@ class AssentObject<D extends Definitions> implements Assent<D> {
     const { app, participants: _participants, onReport, retentionMs, ...defaults } = setting
     this.#app = app
     this.#retentionMs = retentionMs ?? LIMITS.retentionMs
-    this.#defaults = defaults
     this.#participants = participants
-    this.#names = [...participants.keys()]
+    const names = [...participants.keys()]
+    this.#check = (given) => checkOptions(defaults, given, names, this.#retentionMs)
+    this.#usual = this.#check({})
     this.#world = world
     const report = reporter(onReport)
     const recoverySetting: RecoverySetting = {
@@ -188,14 +191,14 @@ class AssentObject<D extends Definitions> implements Assent<D> {
 
   transaction<T>(
     work: Work<Handles<D>, T>,
-    options: TransactionOptions<keyof D & string> = {},
+    options?: TransactionOptions<keyof D & string>,
   ): Promise<T> {
     try {
       this.#refuseWhenClosed()
       if (typeof work !== 'function') {
         throw wrong(`transaction() ${typeOf(work)}`, 'a function as first argument')
       }
-      const checked = checkOptions(this.#defaults, options, this.#names, this.#retentionMs)
+      const checked = options === undefined ? this.#usual : this.#check(options)
       return this.#whileOpen(() => runTransaction(this.#setting, checked, work))
     } catch (error) {
       return rejected(error)

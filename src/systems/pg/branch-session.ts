@@ -31,15 +31,15 @@ export interface Lent {
   readonly release: (how: 'return' | 'destroy') => void
 }
 
+/** What the sessions of one participant have in common. */
 export interface SessionFacts {
   readonly name: string
   readonly names: SchemaNames
-  readonly request: JoinRequest
   readonly world: World
   /** The pool's own; undefined when its clients hide it. */
-  readonly Query: PgQueryClass | undefined
+  readonly queryClass: () => PgQueryClass | undefined
   /** Takes a connection. @throws AssentError */
-  readonly lend: () => Promise<Lent>
+  readonly lend: (request: JoinRequest) => Promise<Lent>
   /** Whether a claim may go along with a first statement. */
   readonly mayClaimFirst: () => boolean
   /** BEGIN failed with a claim behind it, or the claim found no epoch. */
@@ -67,6 +67,7 @@ const REPLACED_WITHIN_MS = 1_000
 
 export class BranchSession {
   readonly #facts: SessionFacts
+  readonly #request: JoinRequest
   #lent: Lent
   #opening: Opening = { kind: 'closed' }
   /** For those who wait until BEGIN was answered, if anybody does. */
@@ -79,8 +80,9 @@ export class BranchSession {
   #isCut = false
   #onLend: ((lent: Lent) => void) | undefined
 
-  constructor(facts: SessionFacts, lent: Lent) {
+  constructor(facts: SessionFacts, request: JoinRequest, lent: Lent) {
     this.#facts = facts
+    this.#request = request
     this.#lent = lent
   }
 
@@ -181,7 +183,7 @@ export class BranchSession {
 
   /** The first statement: behind BEGIN in one message, or after BEGIN was answered. */
   #begin(args: readonly unknown[]): unknown {
-    const { Query } = this.#facts
+    const Query = this.#facts.queryClass()
     if (Query === undefined || !canTravel(args)) {
       void this.#openAlone()
       return this.#afterwards(args)
@@ -275,10 +277,9 @@ export class BranchSession {
    * connected: its role may write our tables.
    */
   #firstClaim(args: readonly unknown[]): Mark | undefined {
-    const { request, mayClaimFirst } = this.#facts
     const isPlain = this.#lent.connection.session === 'plain'
-    if (!isPlain || !canFollowClaim(args) || !mayClaimFirst()) return undefined
-    return request.firstClaim()
+    if (!isPlain || !canFollowClaim(args) || !this.#facts.mayClaimFirst()) return undefined
+    return this.#request.firstClaim()
   }
 
   #learnClaim(mark: Mark, answer: Begun): void {
@@ -301,7 +302,7 @@ export class BranchSession {
   }
 
   #statements(watch: 'watched' | 'not watched'): readonly Statement[] {
-    return beginStatements(this.#facts.request, this.#lent.connection, watch)
+    return beginStatements(this.#request, this.#lent.connection, watch)
   }
 
   /** BEGIN by itself. Never rejects. */
@@ -330,7 +331,7 @@ export class BranchSession {
 
   /** Whether there is another connection to try; takes it. */
   async #isToBeTriedAgain(begun: Begun, attempt: number, sentAt: number): Promise<boolean> {
-    const isOver = attempt >= ATTEMPTS || this.#facts.request.waiting.isOver
+    const isOver = attempt >= ATTEMPTS || this.#request.waiting.isOver
     const isWorthwhile = begun.kind === 'lost' || begun.kind === 'failed'
     // A connection that was dead already shows it at once. One that breaks later may have been at
     // work on the statement, which should not be done twice without need.
@@ -343,7 +344,7 @@ export class BranchSession {
   async #lendAnother(): Promise<void> {
     if (this.#holding === 'held') this.#lent.release('destroy')
     this.#holding = 'between'
-    const lent = await this.#facts.lend()
+    const lent = await this.#facts.lend(this.#request)
     if (this.#hasEnded()) {
       lent.release('return')
       throw new Error('the branch has ended')

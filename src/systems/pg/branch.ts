@@ -9,7 +9,7 @@
 import { formatGid } from '../../protocol/index.ts'
 import type { Answer, EndAnswer, Gid } from '../../protocol/index.ts'
 import { AssentError } from '../../protocol/index.ts'
-import type { Branch, BranchFault, Mark, World } from '../../ports/index.ts'
+import type { Branch, BranchFault, JoinRequest, Mark, World } from '../../ports/index.ts'
 import { committed, open, prepared, readAnswer, readEnd } from './answers.ts'
 import { IDLE_MARGIN_MS } from './begin.ts'
 import type { BranchSession } from './branch-session.ts'
@@ -31,13 +31,11 @@ import { send } from './message.ts'
 import type { Reply } from './message.ts'
 import type { SchemaNames } from './schema.ts'
 
+/** What the branches of one participant have in common. */
 export interface PgBranchFacts {
   readonly name: string
-  readonly session: BranchSession
   readonly names: SchemaNames
   readonly world: World
-  readonly deadline: number
-  readonly timeoutMs: number
   readonly replication: () => Replication
   /** Ends a prepared branch from another connection. */
   readonly endElsewhere: (gid: Gid, decision: 'commit' | 'abort') => Promise<EndAnswer>
@@ -64,19 +62,21 @@ export class PgBranch implements Branch {
   readonly name: string
   readonly canPrepare: boolean
   readonly #facts: PgBranchFacts
+  readonly #request: JoinRequest
   readonly #session: BranchSession
   #stage: Stage = 'open'
   /** `secured`: all that must be true of the COMMIT was made so. */
   #claim: 'none' | 'unsecured' | 'secured' = 'none'
   /** Before anybody was asked for a vote, it was found that the transaction had been ended. */
   #isLeft = false
-  #stopPassing = (): void => undefined
+  #stopPassing: (() => void) | undefined
 
-  constructor(facts: PgBranchFacts) {
+  constructor(facts: PgBranchFacts, request: JoinRequest, session: BranchSession) {
     this.name = facts.name
-    this.canPrepare = facts.session.lent.connection.canPrepare
+    this.canPrepare = session.lent.connection.canPrepare
     this.#facts = facts
-    this.#session = facts.session
+    this.#request = request
+    this.#session = session
   }
 
   get claimed(): Mark | undefined {
@@ -91,7 +91,7 @@ export class PgBranch implements Branch {
   /** Passes events of the connection on, as long as the branch has it. */
   passOn(events: readonly string[], pass: (event: string, message: unknown) => void): void {
     this.#session.onLend(({ client }) => {
-      this.#stopPassing()
+      this.#stopPassing?.()
       const stops = events.map((event) => {
         const name = event === 'notification' ? 'notificationResponse' : event
         const listener = (message: never): void => {
@@ -309,15 +309,16 @@ export class PgBranch implements Branch {
 
   /** An idle time-out for what is left of the transaction's time, where that is much less than all. */
   #shorterIdleMs(): number | undefined {
-    const { deadline, timeoutMs, world } = this.#facts
-    const idleMs = Math.ceil(Math.max(deadline - world.now(), 0) + IDLE_MARGIN_MS)
+    const { deadline, timeoutMs } = this.#request
+    const leftMs = deadline - this.#facts.world.now()
+    const idleMs = Math.ceil(Math.max(leftMs, 0) + IDLE_MARGIN_MS)
     return idleMs < timeoutMs / 2 ? idleMs : undefined
   }
 
   /** Back to the pool, or destroyed: a connection that may be inside a transaction is never reused. */
   #release(): void {
-    this.#stopPassing()
-    this.#stopPassing = () => undefined
+    this.#stopPassing?.()
+    this.#stopPassing = undefined
     const isClean = this.#stage === 'over' || this.#stage === 'prepared'
     this.#session.release(isClean ? 'return' : 'destroy')
   }

@@ -17,8 +17,9 @@ import type {
   Question,
 } from '../../ports/index.ts'
 import { PgBranch } from './branch.ts'
+import type { PgBranchFacts } from './branch.ts'
 import { BranchSession } from './branch-session.ts'
-import type { Lent } from './branch-session.ts'
+import type { Lent, SessionFacts } from './branch-session.ts'
 import { connectError } from './connect-errors.ts'
 import { connectionFacts, knownFacts } from './connection-facts.ts'
 import type { ConnectionFacts } from './connection-facts.ts'
@@ -89,6 +90,9 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
   /** As it was heard last; until then, whatever is slower. */
   #replication: Replication = 'synchronous'
   #claimsFirstFrom = -Infinity
+  /** What all of its branches have in common: made once, as they are many. */
+  readonly #sessions: SessionFacts
+  readonly #branches: PgBranchFacts
 
   constructor(pool: P, options: PgOptions, context: ParticipantContext) {
     this.name = context.name
@@ -123,45 +127,24 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
     this.#register = new Register({ ...marks, world, failover, retentionMs })
     this.memory = new PgMemory({ ...marks, app, name, register: this.#register })
     this.#site = new Site(context.name, this.#names, this.#asking)
-  }
-
-  handle(join: () => Promise<Branch>): PgHandle<P> {
-    // The engine gives back the branch that `join` made, so it is ours.
-    return makeHandle(this.#pool, join as () => Promise<PgBranch>) as PgHandle<P>
-  }
-
-  join(request: JoinRequest): Promise<PgBranch> {
-    const lend = (): Promise<Lent> => this.#lend(request)
-    return lend().then((lent) => this.#branch(request, lent, lend))
-  }
-
-  #branch(request: JoinRequest, lent: Lent, lend: () => Promise<Lent>): PgBranch {
-    const { world } = this.#context
-    const session = new BranchSession(
-      {
-        name: this.name,
-        names: this.#names,
-        request,
-        world,
-        Query: this.#pool.Client.Query,
-        lend,
-        mayClaimFirst: () => world.now() >= this.#claimsFirstFrom,
-        onClaimFailed: (how) => {
-          this.forgetEpoch()
-          if (how === 'no epoch') return
-          this.#claimsFirstFrom = world.now() + NO_FIRST_CLAIM_MS
-          this.#site.forget()
-        },
-      },
-      lent,
-    )
-    return new PgBranch({
-      name: this.name,
-      session,
+    this.#sessions = {
+      name,
       names: this.#names,
       world,
-      deadline: request.deadline,
-      timeoutMs: request.timeoutMs,
+      queryClass: () => pool.Client.Query,
+      lend: (request) => this.#lend(request),
+      mayClaimFirst: () => world.now() >= this.#claimsFirstFrom,
+      onClaimFailed: (how) => {
+        this.forgetEpoch()
+        if (how === 'no epoch') return
+        this.#claimsFirstFrom = world.now() + NO_FIRST_CLAIM_MS
+        this.#site.forget()
+      },
+    }
+    this.#branches = {
+      name,
+      names: this.#names,
+      world,
       replication: () => this.#replication,
       endElsewhere: (gid, decision) => this.endPrepared(gid, decision),
       hasDeferred: () => this.#register.hasDeferred,
@@ -173,6 +156,18 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
         this.#site.forget()
         this.forgetEpoch()
       },
+    }
+  }
+
+  handle(join: () => Promise<Branch>): PgHandle<P> {
+    // The engine gives back the branch that `join` made, so it is ours.
+    return makeHandle(this.#pool, join as () => Promise<PgBranch>) as PgHandle<P>
+  }
+
+  join(request: JoinRequest): Promise<PgBranch> {
+    return this.#lend(request).then((lent) => {
+      const session = new BranchSession(this.#sessions, request, lent)
+      return new PgBranch(this.#branches, request, session)
     })
   }
 
