@@ -179,6 +179,32 @@ test('a statement time-out inside COMMIT PREPARED is unclear, and found out (fau
   await expect.poll(count, { timeout: 10_000 }).toEqual([2, 2])
 })
 
+test('remote_apply is kept where there is a synchronous standby to wait for', async () => {
+  const { assent, replicated } = await scene('levels')
+  // The mark's own message tells what holds there, by failing.
+  await replicated.query(`create function tell() returns trigger language plpgsql as
+    $$ begin raise exception '%', current_setting('synchronous_commit'); end $$`)
+  await replicated.query(`create trigger tells before insert on assent.mark
+    for each row execute function tell()`)
+  const seen = async (level: string): Promise<string> => {
+    const work = assent.transaction(
+      async (db) => {
+        await db.replicated.query('insert into t values (1)')
+        await db.replicated.query(`select set_config('synchronous_commit', '${level}', true)`)
+        await db.other.query('insert into t values (1)')
+      },
+      { decider: 'replicated' },
+    )
+    return ((await refusal(work, 'ASSENT_REFUSED')).cause as Error).message
+  }
+  await expect.poll(() => seen('remote_apply'), { timeout: 10_000 }).toBe('on')
+  await setStandby('nobody')
+  await expect.poll(() => seen('remote_apply'), { timeout: 10_000 }).toBe('remote_apply')
+  expect(await seen('on')).toBe('on')
+  expect(await seen('local')).toBe('on')
+  expect(await seen('off')).toBe('on')
+})
+
 function isAnswerTo(entry: TranscriptEntry, name: string): boolean {
   return entry.point === 'answer' && entry.named.name === name && entry.answer.notices.length > 0
 }
