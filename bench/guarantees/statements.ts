@@ -55,7 +55,11 @@ export const RUN_DEFERRED: Line = {
 }
 
 /** Warnings are on: a cut-off wait for replication is told in no other way. */
-export const WARN: Line = { text: 'SET LOCAL client_min_messages = warning', again: true, tag: 'SET' }
+export const WARN: Line = {
+  text: 'SET LOCAL client_min_messages = warning',
+  again: true,
+  tag: 'SET',
+}
 /** The commit waits for the disk. */
 export const DURABLE: Line = { text: 'SET LOCAL synchronous_commit = on', again: true, tag: 'SET' }
 /** The role that logged in: it owns what is prepared, and recovery logs in as it. */

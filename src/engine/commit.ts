@@ -134,7 +134,11 @@ class TwoPhaseMessages implements Machine<
   #vote(branch: string, hearer: TwoPhaseHearer): Performed {
     const voter = this.#branch(branch)
     const vote = voter.vote(this.#mark, this.#gid(branch))
-    return this.#awaited.answer(voter, vote, hearer, (answer) => ({ type: 'voted', branch, answer }))
+    return this.#awaited.answer(voter, vote, hearer, (answer) => ({
+      type: 'voted',
+      branch,
+      answer,
+    }))
   }
 
   #decide(hearer: TwoPhaseHearer): Performed {

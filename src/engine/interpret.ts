@@ -190,7 +190,12 @@ export class Awaited<Event> {
     hearer: Hearer<Event>,
     event: (answer: A) => Event,
   ): Performed {
-    return this.#await({ branch, since: this.#world.now(), kind: 'cut when over' }, answer, hearer, event)
+    return this.#await(
+      { branch, since: this.#world.now(), kind: 'cut when over' },
+      answer,
+      hearer,
+      event,
+    )
   }
 
   /** The same of an answer that is only bounded. */
@@ -200,7 +205,12 @@ export class Awaited<Event> {
     hearer: Hearer<Event>,
     event: (answer: A) => Event,
   ): Performed {
-    return this.#await({ branch, since: this.#world.now(), kind: 'only bounded' }, answer, hearer, event)
+    return this.#await(
+      { branch, since: this.#world.now(), kind: 'only bounded' },
+      answer,
+      hearer,
+      event,
+    )
   }
 
   cutAll(): void {

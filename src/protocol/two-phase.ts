@@ -351,9 +351,7 @@ function holds(fact: OwnerFact, state: TwoPhaseState, branch: string): boolean {
     case 'the answer to COMMIT was lost':
       return state.decision === 'unclear'
     case 'the outcome is not known':
-      return (
-        state.decision === 'sent' || state.decision === 'unclear' || state.decision === 'held'
-      )
+      return state.decision === 'sent' || state.decision === 'unclear' || state.decision === 'held'
     case 'commit is durable':
       return state.decision === 'commit'
     case 'commit is impossible':

@@ -58,8 +58,7 @@ function shorten(sql: string): string {
 describe('what each step says', () => {
   const USER = 'insert into t values ($1)'
   const TIMED = 'BEGIN; SET idle_in_transaction_session_timeout'
-  const ENDING =
-    'SET CONSTRAINTS ALL IMMEDIATE; SET client_min_messages; SET synchronous_commit'
+  const ENDING = 'SET CONSTRAINTS ALL IMMEDIATE; SET client_min_messages; SET synchronous_commit'
   test.each<[StepName, readonly string[]]>([
     [
       'unrecorded',

@@ -114,7 +114,8 @@ describe('before others prepare, the decider is asked', () => {
     await assent.transaction(async ({ orders, stock }) => {
       await stock.query(INSERT)
       await orders.query(INSERT)
-      for (const statement of ['savepoint a', INSERT, 'rollback to a']) await orders.query(statement)
+      for (const statement of ['savepoint a', INSERT, 'rollback to a'])
+        await orders.query(statement)
     })
     expect(said).toEqual(['orders first-claim', 'stock vote', 'orders decide', 'stock apply'])
     expect(await counts()).toEqual([1, 1, 0])

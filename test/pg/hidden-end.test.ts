@@ -176,18 +176,21 @@ test.each([
   ['the only database', ['orders'], [0, 0, 0]],
   ['the one that decides', ['stock', 'orders'], [0, 0, 0]],
   ['one that prepares', ['orders', 'stock'], [0, 0, 0]],
-] as const)('where a function closes it in %s, nothing is committed', async (_where, used, kept) => {
-  const { assent, databases, counts } = await observed()
-  await databases.orders.sql(`create function close_all() returns void language plpgsql as
+] as const)(
+  'where a function closes it in %s, nothing is committed',
+  async (_where, used, kept) => {
+    const { assent, databases, counts } = await observed()
+    await databases.orders.sql(`create function close_all() returns void language plpgsql as
     $$ begin execute 'close all'; end $$`)
-  const work = assent.transaction(async (db) => {
-    for (const name of used) await db[name].query(INSERT)
-    await db.orders.query('select close_all()')
-  })
-  expect((await refused(work)).message).toMatch(/closed all of its cursors/)
-  expect(await counts()).toEqual(kept)
-  expect(await databases.stock.prepared()).toEqual([])
-})
+    const work = assent.transaction(async (db) => {
+      for (const name of used) await db[name].query(INSERT)
+      await db.orders.query('select close_all()')
+    })
+    expect((await refused(work)).message).toMatch(/closed all of its cursors/)
+    expect(await counts()).toEqual(kept)
+    expect(await databases.stock.prepared()).toEqual([])
+  },
+)
 
 test('cursors, savepoints and what is deallocated leave it alone', async () => {
   const { assent, counts } = await observed()

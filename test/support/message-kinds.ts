@@ -9,7 +9,8 @@ const KINDS = {
   /** A claim that did not go along with BEGIN, or that becomes another one. */
   claim: /^SET CONSTRAINTS.*(INSERT INTO|UPDATE) "assent"\.mark (?!.*PREPARE TRANSACTION)/s,
   /** What must be true of a COMMIT whose claim went along with BEGIN, asked before the votes. */
-  secure: /^SET CONSTRAINTS(?!.*((INSERT INTO|UPDATE) "assent"\.mark|;COMMIT$)).*synchronous_commit/s,
+  secure:
+    /^SET CONSTRAINTS(?!.*((INSERT INTO|UPDATE) "assent"\.mark|;COMMIT$)).*synchronous_commit/s,
   vote: /^SET CONSTRAINTS.*PREPARE TRANSACTION/s,
   /** Reading an epoch ends with a COMMIT too; it is no message of a transaction. */
   decide: /^(SET CONSTRAINTS.*;)?COMMIT$/s,

@@ -10,8 +10,9 @@
  */
 import type { AssentError } from '../../protocol/index.ts'
 import type { BranchFault, JoinRequest, Mark, World } from '../../ports/index.ts'
-import { beginAlone, beginStatements, beginWith, canFollowClaim, canTravel } from './begin.ts'
+import { beginAlone, beginStatements } from './begin.ts'
 import type { Begun } from './begin.ts'
+import { beginWith, canFollowClaim, canTravel } from './begin-with.ts'
 import { connectError } from './connect-errors.ts'
 import type { ConnectionFacts } from './connection-facts.ts'
 import type { PgPoolClient, PgQueryClass } from './driver.ts'

@@ -62,10 +62,7 @@ export function knownFacts(client: PgClient): ConnectionFacts | undefined {
 /**
  * @throws AssentError `ASSENT_UNSUPPORTED`, or whatever the connection failed with
  */
-export async function connectionFacts(
-  name: string,
-  client: PgClient,
-): Promise<ConnectionFacts> {
+export async function connectionFacts(name: string, client: PgClient): Promise<ConnectionFacts> {
   const before = known.get(client)
   requireProtocol(name, client)
   const reply = await send(client, [{ text: FACTS }])

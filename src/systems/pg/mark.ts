@@ -175,7 +175,11 @@ export function secured(replication: Replication, idleMs: number | undefined): E
  * nothing else could reach it.) A division by zero stops the message if the row is gone. By ctid:
  * under SERIALIZABLE a look at the index would be in conflict with every other claim on the same page.
  */
-export function securedIfThere(before: EndMessage, names: SchemaNames, claim: FirstClaim): MarkMessage {
+export function securedIfThere(
+  before: EndMessage,
+  names: SchemaNames,
+  claim: FirstClaim,
+): MarkMessage {
   const text = textOf(names, 'there', () =>
     orStop(`EXISTS (SELECT FROM ${names.mark} AS mark WHERE ${claimAt(1, 2)})`),
   )

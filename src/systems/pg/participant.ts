@@ -127,11 +127,29 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
     this.#register = new Register({ ...marks, world, failover, retentionMs })
     this.memory = new PgMemory({ ...marks, app, name, register: this.#register })
     this.#site = new Site(context.name, this.#names, this.#asking)
-    this.#sessions = {
+    this.#sessions = this.#sessionFacts()
+    this.#branches = this.#branchFacts()
+  }
+
+  handle(join: () => Promise<Branch>): PgHandle<P> {
+    // The engine gives back the branch that `join` made, so it is ours.
+    return makeHandle(this.#pool, join as () => Promise<PgBranch>) as PgHandle<P>
+  }
+
+  join(request: JoinRequest): Promise<PgBranch> {
+    return this.#lend(request).then((lent) => {
+      const session = new BranchSession(this.#sessions, request, lent)
+      return new PgBranch(this.#branches, request, session)
+    })
+  }
+
+  #sessionFacts(): SessionFacts {
+    const { name, world } = this.#context
+    return {
       name,
       names: this.#names,
       world,
-      queryClass: () => pool.Client.Query,
+      queryClass: () => this.#pool.Client.Query,
       lend: (request) => this.#lend(request),
       mayClaimFirst: () => world.now() >= this.#claimsFirstFrom,
       onClaimFailed: (how) => {
@@ -141,7 +159,11 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
         this.#site.forget()
       },
     }
-    this.#branches = {
+  }
+
+  #branchFacts(): PgBranchFacts {
+    const { name, world } = this.#context
+    return {
       name,
       names: this.#names,
       world,
@@ -157,18 +179,6 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
         this.forgetEpoch()
       },
     }
-  }
-
-  handle(join: () => Promise<Branch>): PgHandle<P> {
-    // The engine gives back the branch that `join` made, so it is ours.
-    return makeHandle(this.#pool, join as () => Promise<PgBranch>) as PgHandle<P>
-  }
-
-  join(request: JoinRequest): Promise<PgBranch> {
-    return this.#lend(request).then((lent) => {
-      const session = new BranchSession(this.#sessions, request, lent)
-      return new PgBranch(this.#branches, request, session)
-    })
   }
 
   async #lend(request: JoinRequest): Promise<Lent> {
