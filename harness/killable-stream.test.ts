@@ -20,6 +20,8 @@ beforeAll(async () => {
   server = await PostgresServer.create({ name: 'killable' })
   await server.start()
   observer = new pg.Pool({ connectionString: server.url() })
+  // The server goes down behind it.
+  observer.on('error', () => undefined)
   await observer.query('CREATE TABLE account (gid text PRIMARY KEY, cents int)')
 })
 

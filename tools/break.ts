@@ -177,7 +177,7 @@ const OTHERS: readonly Breakage[] = [
     file: 'src/systems/pg/mark.ts',
     find: "failover === 'lossless' ? 'true' : `epoch.server = ${TIMELINE}`",
     replace: "'true'",
-    tests: [...REAL, 'test/faults/fail-over', 'test/faults/set-back'],
+    tests: [...REAL, 'test/faults/fail-over'],
   },
   {
     name: 'the claim does not ask for the epoch’s server',

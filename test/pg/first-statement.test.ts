@@ -209,7 +209,7 @@ describe('a first statement', () => {
     const here = async (): Promise<unknown> =>
       rejection(assent.transaction((db) => db.orders.query('select 1/0')))
     expect((await here()) as Error).toMatchObject({ code: '22012' })
-    expect(((await here()) as Error).stack).toMatch(/begin\.ts|first-statement/)
+    expect(((await here()) as Error).stack).toMatch(/begin-with\.ts|first-statement/)
   })
 
   test('DEALLOCATE ALL makes our names doubtful, and they are parsed again', async () => {
