@@ -216,10 +216,18 @@ const OTHERS: readonly Breakage[] = [
   },
   {
     name: 'a message looks for no deleted claim',
+    file: 'src/systems/pg/mark.ts',
+    find: 'orStop(`EXISTS (SELECT FROM ${names.mark} AS mark WHERE ${claimAt(1, 2)})`)',
+    replace:
+      'orStop(`EXISTS (SELECT FROM ${names.mark} AS mark WHERE ${claimAt(1, 2)}) IS NOT NULL`)',
+    tests: REAL,
+  },
+  {
+    name: 'what was deferred may end the transaction unheard',
     file: 'src/systems/pg/branch.ts',
-    find: "if (this.#guard.marks === 'untouched') return",
-    replace: "if (message.tags.length > 0 || this.#guard.marks === 'untouched') return",
-    tests: [...REAL, 'test/faults/privileges'],
+    find: 'const hasEnded = wasUnchanged && !guard.isUnchanged',
+    replace: 'const hasEnded = false',
+    tests: REAL,
   },
   {
     name: 'warnings may stay switched off',

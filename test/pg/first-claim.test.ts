@@ -217,12 +217,22 @@ describe('what the user’s statements do to it', () => {
     expect(reports.filter((report) => report.type.includes('lost'))).toEqual([])
   })
 
-  test('it is deleted: nothing is committed', async () => {
-    const { assent, databases, said, counts } = await observed()
+  test.each([
+    ['by a statement', 'delete from assent.mark'],
+    [
+      'by one that hides what it does',
+      "do $$ begin execute 'delete from assent.ma' || 'rk'; end $$",
+    ],
+    ['by one that was parsed before', { name: 'wiper' }],
+  ] as const)('it is deleted %s: nothing is committed', async (_how, statement) => {
+    const { assent, ways, databases, said, counts } = await observed({ max: 1 })
+    const client = await ways.orders.pool.connect()
+    await client.query({ name: 'wiper', text: 'delete from assent.mark' })
+    client.release()
     const work = assent.transaction(async ({ orders, stock }) => {
       await stock.query(INSERT)
       await orders.query(INSERT)
-      await orders.query('delete from assent.mark')
+      await orders.query(statement as string)
     })
     const error = await refusal(work, 'ASSENT_TRANSACTION_CONTROL', 'unknown')
     expect(error.message).toMatch(/its claim is gone/)

@@ -208,3 +208,43 @@ test('cursors, savepoints and what is deallocated leave it alone', async () => {
   })
   expect(await counts()).toEqual([1, 1, 0])
 })
+
+describe.each(ENDS)('a hidden %s, run by a deferred trigger in the one that decides', (end) => {
+  const kept = end === 'ROLLBACK AND CHAIN' ? 0 : 1
+
+  test.each(['votes yes', 'votes no'] as const)('where the other %s', async (vote) => {
+    const { assent, databases, counts, decisions } = await endable(end)
+    await databases.orders.sql(`create table u (x int);
+      create function ender() returns trigger language plpgsql as
+        'begin execute ''EXECUTE again''; return null; end';
+      create constraint trigger late after insert on u deferrable initially deferred
+        for each row execute function ender()`)
+    await databases.stock.sql('create table v (x int unique deferrable initially deferred)')
+    const work = assent.transaction(async ({ orders, stock }) => {
+      await stock.query(INSERT)
+      if (vote === 'votes no') await stock.query('insert into v values (1), (1)')
+      await orders.query(INSERT)
+      await orders.query('insert into u values (1)')
+    })
+    await refused(work)
+    expect(await counts()).toEqual([kept, 0, 0])
+    expect(await decisions()).toEqual([])
+    expect(await databases.stock.prepared()).toEqual([])
+  })
+})
+
+test('a deferred trigger’s own missing cursor is told as what it is', async () => {
+  const { assent, databases, counts } = await observed()
+  await databases.orders.sql(`create table u (x int);
+    create function fetches() returns trigger language plpgsql as
+      $$ begin execute 'fetch nope'; return null; end $$;
+    create constraint trigger late after insert on u deferrable initially deferred
+      for each row execute function fetches()`)
+  const work = assent.transaction(async ({ orders, stock }) => {
+    await stock.query(INSERT)
+    await orders.query('insert into u values (1)')
+  })
+  const error = await refusal(work, 'ASSENT_REFUSED')
+  expect(error.cause).toMatchObject({ code: '34000' })
+  expect(await counts()).toEqual([0, 0, 0])
+})

@@ -99,10 +99,10 @@ function makeQuery(
   values: unknown,
   callback: PgQuery['callback'],
 ): TravellingQuery {
-  if (typeof config !== 'object' || config === null || !isBare(config)) {
-    return new Travelling(config, values, callback)
-  }
-  const query = new Travelling(config.text, values ?? config.values, callback)
+  const isPlain = typeof config === 'object' && config !== null && isBare(config)
+  // Of a second argument only the driver knows what it takes it for.
+  if (!isPlain || values !== undefined) return new Travelling(config, values, callback)
+  const query = new Travelling(config.text, config.values, callback)
   query.name = config.name
   return query
 }

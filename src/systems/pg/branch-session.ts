@@ -169,8 +169,13 @@ export class BranchSession {
   /** Gives the connection up. Idempotent. */
   release(how: 'return' | 'destroy'): void {
     // The driver may not have noticed yet, and its pool would take it back.
-    if (this.#holding === 'held') this.#lent.release(this.#isCut ? 'destroy' : how)
+    if (this.#holding === 'held') this.#giveBack(this.#isCut ? 'destroy' : how)
     this.#holding = 'ended'
+  }
+
+  #giveBack(how: 'return' | 'destroy'): void {
+    this.#lent.guard.stop()
+    this.#lent.release(how)
   }
 
   cut(): void {
@@ -343,10 +348,11 @@ export class BranchSession {
   }
 
   async #lendAnother(): Promise<void> {
-    if (this.#holding === 'held') this.#lent.release('destroy')
+    if (this.#holding === 'held') this.#giveBack('destroy')
     this.#holding = 'between'
     const lent = await this.#facts.lend(this.#request)
     if (this.#hasEnded()) {
+      lent.guard.stop()
       lent.release('return')
       throw new Error('the branch has ended')
     }

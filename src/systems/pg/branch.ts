@@ -18,14 +18,14 @@ import type { GuardedConnection } from './guarded-connection.ts'
 import {
   COMMIT_ALONE,
   COMMIT_ONLY,
+  PORTAL,
   claimMessage,
   endStatement,
-  secured,
   securedCommit,
-  securedIfThere,
+  securedMessage,
   voteMessage,
 } from './mark.ts'
-import type { EndMessage, FirstClaim, MarkFacts, MarkMessage, Replication } from './mark.ts'
+import type { EndMessage, FirstClaim, MarkFacts, Replication } from './mark.ts'
 import { notAllowed, notTheSame, staleEpoch, tablesGone } from './mark-errors.ts'
 import { send } from './message.ts'
 import type { Reply } from './message.ts'
@@ -51,9 +51,6 @@ export interface PgBranchFacts {
 
 /** So long a decider is taken to be there, and the others are asked to prepare. */
 const HEARD_WITHIN_MS = 250
-
-/** `markAt`: where it looks for the claim, if it does. */
-type SecuredMessage = Omit<MarkMessage, 'markAt'> & { readonly markAt: number | undefined }
 
 /** Where the branch's transaction is, as far as this connection knows. */
 type Stage = 'open' | 'prepared' | 'over' | 'unclear'
@@ -170,16 +167,23 @@ export class PgBranch implements Branch {
     const isThere = guard.marks === 'untouched'
     const isSafe = isFresh && isThere && guard.isUnchanged && idleMs === undefined
     if (isSafe && !this.#facts.hasDeferred()) return { answer: 'yes' }
-    const { fixed, own, tags, markAt } = this.#securedMessage(first, idleMs)
+    const { names, replication } = this.#facts
+    const facts = { names, replication: replication() }
+    const { fixed, own, tags, markAt } = securedMessage(facts, first, idleMs)
+    const wasUnchanged = guard.isUnchanged
     const reply = await send(this.client, own, fixed)
     const answer = readAnswer(reply, open(tags))
     this.#stage = stageAfter(reply, answer, 'open')
-    if (answer.answer === 'yes') this.#claim = 'secured'
+    // What was deferred runs within this message, and may have ended the transaction behind the proof.
+    const hasEnded = wasUnchanged && !guard.isUnchanged
+    if (answer.answer === 'yes' && !hasEnded) {
+      this.#claim = 'secured'
+      return answer
+    }
     const explained = this.#explained(answer, reply, markAt)
-    if (explained.answer === 'yes') return explained
     this.#isLeft = hasLeft(explained) || !guard.isUnchanged
     // Its answer is what would have told a COMMIT from nothing at all.
-    const isOpen = explained.answer === 'unknown' && !guard.isUnchanged
+    const isOpen = explained.answer !== 'no' && !guard.isUnchanged
     return isOpen ? { answer: 'no', cause: notTheSame(this.name) } : explained
   }
 
@@ -235,13 +239,6 @@ export class PgBranch implements Branch {
     return { names, replication: replication(), mark, before: this.#session.claimed }
   }
 
-  #securedMessage(claim: FirstClaim, idleMs: number | undefined): SecuredMessage {
-    const { names, replication } = this.#facts
-    const message = secured(replication(), idleMs)
-    if (this.#guard.marks === 'untouched') return { ...message, own: [], markAt: undefined }
-    return securedIfThere(message, names, claim)
-  }
-
   #commitMessage(): EndMessage {
     if (this.#claim === 'secured') return COMMIT_ONLY
     return this.#claim === 'none' ? COMMIT_ALONE : securedCommit(this.#facts.replication())
@@ -253,7 +250,7 @@ export class PgBranch implements Branch {
     const { code } = reply.error
     const at = reply.tags.length
     // No such portal: the proof is what comes first.
-    if (at === 0 && code === '34000') {
+    if (at === 0 && code === '34000' && reply.error.message.includes(PORTAL)) {
       return { answer: answer.answer, cause: notTheSame(this.name) }
     }
     if (at !== markAt) return answer

@@ -131,12 +131,16 @@ export class GuardedConnection implements WireListener {
   }
 
   /**
-   * Ends the user's part: later statements are refused, and tags are our own from here on. Each
-   * refusal is told: the work that was forgotten would be missing from what is committed.
+   * Ends the user's part: later statements are refused, and tags are our own from here on. What is
+   * watched is heard on: what was deferred still has to run. Each refusal is told: the work that was forgotten would be missing from what is committed.
    */
   seal(onLateUse = (): void => undefined): void {
     this.#usable = 'sealed'
     this.#onLateUse = onLateUse
+  }
+
+  /** Hears nothing more of its connection, which is somebody else's now. */
+  stop(): void {
     this.#wire.unlisten(this)
   }
 
@@ -203,7 +207,10 @@ export class GuardedConnection implements WireListener {
 
   /** What a statement that is sent now may do to this connection. */
   #note(query: unknown): void {
-    for (const { effect, namesMarks } of effectsOf(textOf(query))) {
+    const effects = effectsOf(textOf(query))
+    // Parsed before under its name: nobody sees what it is.
+    if (effects.length === 0) this.#marks = 'maybe touched'
+    for (const { effect, namesMarks } of effects) {
       if (effect === 'session' || effect === 'role') this.#session = 'touched'
       if (effect === 'mode' || effect === 'session') this.#mode = 'maybe set'
       if (namesMarks) this.#marks = 'maybe touched'
@@ -247,6 +254,7 @@ export class GuardedConnection implements WireListener {
   // --- what is heard --------------------------------------------------------------------------
 
   onTag(tag: string): void {
+    if (this.#usable === 'sealed') return
     // Somebody gave the connection back before all of his was answered.
     if (this.#turn === 'before ours' && !(this.#ownTags > 0 && tag === 'BEGIN')) return
     this.#turn = 'ours'
@@ -262,7 +270,7 @@ export class GuardedConnection implements WireListener {
   }
 
   onReady(status: string): void {
-    if (this.#turn === 'before ours') return
+    if (this.#turn === 'before ours' || this.#usable === 'sealed') return
     this.#answered += 1
     this.#heardAt = this.#world.now()
     // A failed transaction has its settings taken back as well, and shows it by its status. And what
@@ -285,11 +293,13 @@ export class GuardedConnection implements WireListener {
   }
 
   onError(error: ServerError): void {
+    if (this.#usable === 'sealed') return
     // 25P02 only repeats that an earlier statement failed; that one is the cause to tell.
     if (error.code !== '25P02') this.#lastError = error
   }
 
   onEnd(): void {
+    if (this.#usable === 'sealed') return
     this.#course = this.#course.kind === 'left' ? this.#course : { kind: 'lost' }
   }
 

@@ -28,7 +28,8 @@ export function setIdle(ms: number): Statement {
  * undo our settings; and their warnings are not COMMIT's.
  */
 const RUN_DEFERRED: Statement = { text: 'SET CONSTRAINTS ALL IMMEDIATE', again: true }
-const PORTAL = 'assent_same_transaction'
+/** Is in the server's error where the proof fails. */
+export const PORTAL = 'assent_same_transaction'
 
 /**
  * Behind BEGIN a statement is bound to a portal, which the message that ends the branch executes. A
@@ -55,7 +56,9 @@ export const WATCH: Statement = { text: `SET LOCAL ${WATCHED} = on`, again: true
 
 /** Whether a COMMIT or PREPARE waits for standbys, if the session wants it to. */
 export type Replication = 'none' | 'synchronous'
-export const REPLICATION = `pg_catalog.current_setting('synchronous_standby_names') <> ''`
+/** Of a replica nothing is known: its setting is not the primary's. */
+export const REPLICATION = `pg_catalog.pg_is_in_recovery()
+  OR pg_catalog.current_setting('synchronous_standby_names') <> ''`
 export function replicationOf(column: string | null | undefined): Replication {
   return column === 'f' ? 'none' : 'synchronous'
 }
@@ -165,21 +168,18 @@ export function claimFirst(names: SchemaNames, mark: Mark): Statement {
   return { text, values: markValues(mark), again: true }
 }
 
-/** What remains to be seen to before the COMMIT of a decider that claimed first. */
-export function secured(replication: Replication, idleMs: number | undefined): EndMessage {
-  return idleFor(SECURED[replication], idleMs)
-}
-
 /**
- * The same where a statement of the user's may have deleted the claim. (No savepoint of his is older, so
- * nothing else could reach it.) A division by zero stops the message if the row is gone. By ctid:
- * under SERIALIZABLE a look at the index would be in conflict with every other claim on the same page.
+ * What remains to be seen to before the COMMIT of a decider that claimed first, and whether its row is
+ * still there: a statement of the user's may have deleted it. (No savepoint of his is older.) A division
+ * by zero stops the message if it is gone. By ctid: under SERIALIZABLE a look at the index would be in
+ * conflict with every other claim on the same page.
  */
-export function securedIfThere(
-  before: EndMessage,
-  names: SchemaNames,
+export function securedMessage(
+  { names, replication }: Pick<MarkFacts, 'names' | 'replication'>,
   claim: FirstClaim,
+  idleMs: number | undefined,
 ): MarkMessage {
+  const before = idleFor(SECURED[replication], idleMs)
   const text = textOf(names, 'there', () =>
     orStop(`EXISTS (SELECT FROM ${names.mark} AS mark WHERE ${claimAt(1, 2)})`),
   )
@@ -201,7 +201,7 @@ function orStop(condition: string): string {
   return `SELECT 1 OPERATOR(pg_catalog./) CASE WHEN ${condition} THEN 1 ELSE 0 END`
 }
 
-/** COMMIT behind all that, in the same message. */
+/** COMMIT of such a decider, where nobody need be asked beforehand. */
 export function securedCommit(replication: Replication): EndMessage {
   return COMMIT_SECURED[replication]
 }

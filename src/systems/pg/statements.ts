@@ -30,7 +30,7 @@ interface StatementEffect {
   readonly effect: Effect
   /** `sees data`: it takes a snapshot by itself. */
   readonly verb: 'sees data' | 'copy' | 'other'
-  /** It has the name of Assent's marks in it, and may change them. */
+  /** It has the name of Assent's marks in it, or hides what it does: it may change them. */
   readonly namesMarks: boolean
   readonly statement: string
 }
@@ -56,7 +56,7 @@ function readEffects(text: string): readonly StatementEffect[] {
   // The body of CREATE FUNCTION … BEGIN ATOMIC … END has semicolons, and an END of its own.
   let isInBody = false
   return split(text).map((statement) => {
-    const namesMarks = /\bmark\b/i.test(statement)
+    const namesMarks = /\bmark\b|^(?:execute|do|call)\b/i.test(statement)
     const verb = verbOf(statement)
     if (isInBody) {
       isInBody = !/^end\b/i.test(statement)
