@@ -225,7 +225,7 @@ const OTHERS: readonly Breakage[] = [
   {
     name: 'what was deferred may end the transaction unheard',
     file: 'src/systems/pg/branch.ts',
-    find: 'const hasEnded = wasUnchanged && !guard.isUnchanged',
+    find: 'const hasEnded = wasUnchanged && !guard.isUnchanged()',
     replace: 'const hasEnded = false',
     tests: REAL,
   },
@@ -274,7 +274,7 @@ const OTHERS: readonly Breakage[] = [
   {
     name: 'nobody looks whether the transaction of a travelling claim was reported to be over',
     file: 'src/systems/pg/branch.ts',
-    find: 'const isSafe = isFresh && isThere && guard.isUnchanged &&',
+    find: 'const isSafe = isFresh && isThere && guard.isUnchanged() &&',
     replace: 'const isSafe = isFresh && isThere &&',
     tests: REAL,
   },

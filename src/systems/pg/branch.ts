@@ -165,25 +165,25 @@ export class PgBranch implements Branch {
     const { guard } = this.#session.lent
     const isFresh = this.#facts.world.now() - guard.heardAt <= HEARD_WITHIN_MS
     const isThere = guard.marks === 'untouched'
-    const isSafe = isFresh && isThere && guard.isUnchanged && idleMs === undefined
+    const isSafe = isFresh && isThere && guard.isUnchanged() && idleMs === undefined
     if (isSafe && !this.#facts.hasDeferred()) return { answer: 'yes' }
     const { names, replication } = this.#facts
     const facts = { names, replication: replication() }
     const { fixed, own, tags, markAt } = securedMessage(facts, first, idleMs)
-    const wasUnchanged = guard.isUnchanged
+    const wasUnchanged = guard.isUnchanged()
     const reply = await send(this.client, own, fixed)
     const answer = readAnswer(reply, open(tags))
     this.#stage = stageAfter(reply, answer, 'open')
     // What was deferred runs within this message, and may have ended the transaction behind the proof.
-    const hasEnded = wasUnchanged && !guard.isUnchanged
+    const hasEnded = wasUnchanged && !guard.isUnchanged()
     if (answer.answer === 'yes' && !hasEnded) {
       this.#claim = 'secured'
       return answer
     }
     const explained = this.#explained(answer, reply, markAt)
-    this.#isLeft = hasLeft(explained) || !guard.isUnchanged
+    this.#isLeft = hasLeft(explained) || !guard.isUnchanged()
     // Its answer is what would have told a COMMIT from nothing at all.
-    const isOpen = explained.answer !== 'no' && !guard.isUnchanged
+    const isOpen = explained.answer !== 'no' && !guard.isUnchanged()
     return isOpen ? { answer: 'no', cause: notTheSame(this.name) } : explained
   }
 

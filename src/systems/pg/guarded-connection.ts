@@ -88,7 +88,7 @@ export class GuardedConnection implements WireListener {
   }
 
   /** Whether what is watched shows that the transaction is still the one that was begun. */
-  get isUnchanged(): boolean {
+  isUnchanged(): boolean {
     return this.#watch === 'unchanged'
   }
 
