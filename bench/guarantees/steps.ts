@@ -33,106 +33,116 @@ export const STEP_NAMES = [
 ] as const
 export type StepName = (typeof STEP_NAMES)[number]
 
-export interface Step {
-  readonly title: string
-  /** What it says besides the user's statements. */
-  readonly messages: (ids: Ids, statements: LadderStatements) => Messages
-}
-
 /** Each is one message, answered before the next leaves. */
 export interface Messages {
   /** In front of the statement in `orders`. */
-  readonly orders: readonly Line[]
+  readonly orders: Said
   /** In front of the statement in `stock`. */
-  readonly stock: readonly Line[]
+  readonly stock: Said
   /** `orders` prepares. */
-  readonly vote: readonly Line[]
+  readonly vote: Said
   /** `stock` commits: from here on the transaction is committed. */
-  readonly decide: readonly Line[]
+  readonly decide: Said
   /** `orders` obeys. */
-  readonly apply: readonly Line[]
+  readonly apply: Said
 }
 
-/** Lists that never change: their bytes are made once for each connection. */
-const BEGUN: readonly Line[] = [BEGIN]
+export interface Said {
+  /** What never changes: its bytes are made once for each connection. */
+  readonly fixed: readonly Line[]
+  /** What follows, and is of one transaction alone. */
+  readonly own: readonly Line[]
+}
+
+/** What a step says besides the user's statements. */
+export interface Step {
+  readonly title: string
+  readonly orders: readonly Line[]
+  readonly stock: readonly Line[]
+  readonly claim: 'none' | 'any epoch' | 'listed epoch'
+  /** In front of the receipt, and of PREPARE. */
+  readonly vote: readonly Line[]
+  readonly receipt: 'none' | 'written'
+  readonly decide: readonly Line[]
+}
+
 const BEGUN_TIMED: readonly Line[] = [BEGIN, IDLE_TIMEOUT]
 const BEGUN_PROVEN: readonly Line[] = [BEGIN, BIND_PROOF, IDLE_TIMEOUT]
-const BEGUN_WATCHED: readonly Line[] = [BEGIN, BIND_PROOF, IDLE_TIMEOUT, WATCH]
-const SETTINGS: readonly Line[] = [RUN_DEFERRED, WARN, DURABLE]
-const PROVEN: readonly Line[] = [PROVE, WARN, DURABLE]
-const COMMITTED: readonly Line[] = [COMMIT]
-const COMMITTED_SET: readonly Line[] = [...SETTINGS, COMMIT]
-const COMMITTED_PROVEN: readonly Line[] = [...PROVEN, COMMIT]
+
+const UNRECORDED: Step = {
+  title: 'one decides, recorded nowhere',
+  orders: [BEGIN],
+  stock: [BEGIN],
+  claim: 'none',
+  vote: [],
+  receipt: 'none',
+  decide: [COMMIT],
+}
+const WITH_TIME_OUT: Step = {
+  ...UNRECORDED,
+  title: '+ idle time-out',
+  orders: BEGUN_TIMED,
+  stock: BEGUN_TIMED,
+}
+const WITH_MARKS: Step = {
+  ...WITH_TIME_OUT,
+  title: '+ claim and receipt',
+  claim: 'any epoch',
+  receipt: 'written',
+}
+const WITH_EPOCH: Step = {
+  ...WITH_MARKS,
+  title: '+ listed epoch, this server',
+  claim: 'listed epoch',
+}
+const WITH_SETTINGS: Step = {
+  ...WITH_EPOCH,
+  title: '+ settings, deferred first',
+  vote: [RUN_DEFERRED, WARN, DURABLE, OWN_ROLE],
+  decide: [RUN_DEFERRED, WARN, DURABLE, COMMIT],
+}
+const WITH_PROOF: Step = {
+  ...WITH_SETTINGS,
+  title: '+ the very transaction',
+  orders: BEGUN_PROVEN,
+  stock: BEGUN_PROVEN,
+  vote: [PROVE, WARN, DURABLE, OWN_ROLE],
+  decide: [PROVE, WARN, DURABLE, COMMIT],
+}
+const WITH_WATCH: Step = {
+  ...WITH_PROOF,
+  title: '+ a hidden end is reported',
+  stock: [...BEGUN_PROVEN, WATCH],
+}
 
 export const STEPS: Readonly<Record<StepName, Step>> = {
-  unrecorded: {
-    title: 'one decides, recorded nowhere',
-    messages: (ids) => ({
-      orders: BEGUN,
-      stock: BEGUN,
-      vote: [prepare(ids)],
-      decide: COMMITTED,
-      apply: [commitPrepared(ids)],
-    }),
-  },
-  'with-time-out': {
-    title: '+ idle time-out',
-    messages: (ids) => ({
-      orders: BEGUN_TIMED,
-      stock: BEGUN_TIMED,
-      vote: [prepare(ids)],
-      decide: COMMITTED,
-      apply: [commitPrepared(ids)],
-    }),
-  },
-  'with-marks': {
-    title: '+ claim and receipt',
-    messages: (ids, statements) => ({
-      orders: BEGUN_TIMED,
-      stock: [...BEGUN_TIMED, statements.claim(ids)],
-      vote: [statements.receipt(ids), prepare(ids)],
-      decide: COMMITTED,
-      apply: [commitPrepared(ids)],
-    }),
-  },
-  'with-epoch': {
-    title: '+ listed epoch, this server',
-    messages: (ids, statements) => ({
-      orders: BEGUN_TIMED,
-      stock: [...BEGUN_TIMED, statements.claimInEpoch(ids)],
-      vote: [statements.receipt(ids), prepare(ids)],
-      decide: COMMITTED,
-      apply: [commitPrepared(ids)],
-    }),
-  },
-  'with-settings': {
-    title: '+ settings, deferred first',
-    messages: (ids, statements) => ({
-      orders: BEGUN_TIMED,
-      stock: [...BEGUN_TIMED, statements.claimInEpoch(ids)],
-      vote: [...SETTINGS, OWN_ROLE, statements.receipt(ids), prepare(ids)],
-      decide: COMMITTED_SET,
-      apply: [commitPrepared(ids)],
-    }),
-  },
-  'with-proof': {
-    title: '+ the very transaction',
-    messages: (ids, statements) => ({
-      orders: BEGUN_PROVEN,
-      stock: [...BEGUN_PROVEN, statements.claimInEpoch(ids)],
-      vote: [...PROVEN, OWN_ROLE, statements.receipt(ids), prepare(ids)],
-      decide: COMMITTED_PROVEN,
-      apply: [commitPrepared(ids)],
-    }),
-  },
-  'with-watch': {
-    title: '+ a hidden end is reported',
-    messages: (ids, statements) => ({
-      orders: BEGUN_PROVEN,
-      stock: [...BEGUN_WATCHED, statements.claimInEpoch(ids)],
-      vote: [...PROVEN, OWN_ROLE, statements.receipt(ids), prepare(ids)],
-      decide: COMMITTED_PROVEN,
-      apply: [commitPrepared(ids)],
-    }),
-  },
+  unrecorded: UNRECORDED,
+  'with-time-out': WITH_TIME_OUT,
+  'with-marks': WITH_MARKS,
+  'with-epoch': WITH_EPOCH,
+  'with-settings': WITH_SETTINGS,
+  'with-proof': WITH_PROOF,
+  'with-watch': WITH_WATCH,
+}
+
+export function messagesOf(step: Step, ids: Ids, statements: LadderStatements): Messages {
+  const receipt = step.receipt === 'written' ? [statements.receipt(ids)] : []
+  return {
+    orders: { fixed: step.orders, own: [] },
+    stock: { fixed: step.stock, own: claimOf(step, ids, statements) },
+    vote: { fixed: step.vote, own: [...receipt, prepare(ids)] },
+    decide: { fixed: step.decide, own: [] },
+    apply: { fixed: [], own: [commitPrepared(ids)] },
+  }
+}
+
+function claimOf({ claim }: Step, ids: Ids, statements: LadderStatements): readonly Line[] {
+  switch (claim) {
+    case 'none':
+      return []
+    case 'any epoch':
+      return [statements.claim(ids)]
+    case 'listed epoch':
+      return [statements.claimInEpoch(ids)]
+  }
 }

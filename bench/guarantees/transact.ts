@@ -15,15 +15,15 @@ import type { Expected } from '../../src/systems/pg/answers.ts'
 import { beginWith } from '../../src/systems/pg/begin-with.ts'
 import type { PgClient, PgQueryClass } from '../../src/systems/pg/driver.ts'
 import { send } from '../../src/systems/pg/message.ts'
-import { Wire } from '../../src/systems/pg/wire.ts'
+import { Wire, hasTag } from '../../src/systems/pg/wire.ts'
 import type { Runner } from '../contenders.ts'
 import { withBoth } from '../rivals/with-client.ts'
 import type { Pools, Work } from '../rivals/with-client.ts'
 import { NAMES, readyToMark } from './register.ts'
 import { APP, DECIDER, LadderStatements, PREPARES, rollBackPrepared } from './statements.ts'
-import type { Ids, Line } from './statements.ts'
-import { STEPS } from './steps.ts'
-import type { Messages, StepName } from './steps.ts'
+import type { Ids } from './statements.ts'
+import { STEPS, messagesOf } from './steps.ts'
+import type { Messages, Said, StepName } from './steps.ts'
 
 const Query = pg.Query as unknown as PgQueryClass
 
@@ -36,7 +36,7 @@ export function openStep(name: StepName, pools: Pools, work: () => Work): Runner
     run: async () => {
       epoch ??= readyToMark(pools)
       const ids = makeIds(await epoch)
-      await transact(pools, work(), ids, STEPS[name].messages(ids, statements))
+      await transact(pools, work(), ids, messagesOf(STEPS[name], ids, statements))
     },
     close: () => Promise.resolve(),
   }
@@ -49,7 +49,7 @@ async function transact(pools: Pools, work: Work, ids: Ids, messages: Messages):
     const vote = await say(orders, messages.vote)
     if (vote.answer !== 'yes') throw vote.cause
     const decision = await say(stock, messages.decide)
-    if (decision.answer === 'no') await say(orders, [rollBackPrepared(ids)])
+    if (decision.answer === 'no') await say(orders, { fixed: [], own: [rollBackPrepared(ids)] })
     if (decision.answer !== 'yes') throw decision.cause
     const applied = await say(orders, messages.apply)
     if (applied.answer !== 'yes') throw applied.cause
@@ -64,21 +64,19 @@ function makeIds(epoch: string): Ids {
 }
 
 /**
- * Sends `lines` and the user's statement as one message.
+ * Sends what precedes the user's statement, and that, as one message.
  *
  * @throws Error that says what was answered instead
  */
 function begin(
   client: pg.PoolClient,
-  lines: readonly Line[],
+  { fixed, own: [claim] }: Said,
   statement: pg.QueryConfig,
 ): Promise<void> {
-  const [claim] = lines.filter(({ tag }) => tag.startsWith('INSERT'))
-  const statements = claim === undefined ? lines : lines.slice(0, -1)
   const { promise, resolve, reject } = Promise.withResolvers<undefined>()
   let result: (() => void) | undefined
   let isBegun = false
-  beginWith(inside(client), Query, { statements, claim }, [statement], {
+  beginWith(inside(client), Query, { statements: fixed, claim }, [statement], {
     onBegun: (begun) => {
       if (begun.kind === 'unwritten') reject(new Error('the statement was not written'))
       else if (begun.kind !== 'begun') reject(begun.cause)
@@ -99,14 +97,10 @@ function begin(
   return promise
 }
 
-function say(client: pg.PoolClient, lines: readonly Line[]) {
-  const tags = tagsOf(lines)
+function say(client: pg.PoolClient, { fixed, own }: Said) {
+  const tags = [...fixed, ...own].filter(hasTag).map(({ tag }) => tag)
   const expected: Expected = { tags, status: 'I', decides: tags.length - 1 }
-  return send(inside(client), lines).then((reply) => readAnswer(reply, expected))
-}
-
-function tagsOf(lines: readonly Line[]): readonly string[] {
-  return lines.filter(({ portal }) => portal?.step !== 'bind').map(({ tag }) => tag)
+  return send(inside(client), own, fixed).then((reply) => readAnswer(reply, expected))
 }
 
 /** Statements are parsed once for each connection: nobody stands between. */

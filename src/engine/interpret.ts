@@ -190,12 +190,7 @@ export class Awaited<Event> {
     hearer: Hearer<Event>,
     event: (answer: A) => Event,
   ): Performed {
-    return this.#await(
-      { branch, since: this.#world.now(), kind: 'cut when over' },
-      answer,
-      hearer,
-      event,
-    )
+    return this.#await(branch, 'cut when over', answer, hearer, event)
   }
 
   /** The same of an answer that is only bounded. */
@@ -205,12 +200,7 @@ export class Awaited<Event> {
     hearer: Hearer<Event>,
     event: (answer: A) => Event,
   ): Performed {
-    return this.#await(
-      { branch, since: this.#world.now(), kind: 'only bounded' },
-      answer,
-      hearer,
-      event,
-    )
+    return this.#await(branch, 'only bounded', answer, hearer, event)
   }
 
   cutAll(): void {
@@ -223,11 +213,13 @@ export class Awaited<Event> {
   }
 
   #await<A>(
-    unanswered: Unanswered,
+    branch: Branch,
+    kind: Unanswered['kind'],
     answer: Promise<A>,
     hearer: Hearer<Event>,
     event: (answer: A) => Event,
   ): Performed {
+    const unanswered: Unanswered = { branch, since: this.#world.now(), kind }
     this.#unanswered.push(unanswered)
     this.#cancelTimer ??= this.#startTimer(LIMITS.answerMs)
     answer.then(

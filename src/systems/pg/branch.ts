@@ -167,8 +167,7 @@ export class PgBranch implements Branch {
     const isThere = guard.marks === 'untouched'
     const isSafe = isFresh && isThere && guard.isUnchanged() && idleMs === undefined
     if (isSafe && !this.#facts.hasDeferred()) return { answer: 'yes' }
-    const { names, replication } = this.#facts
-    const facts = { names, replication: replication() }
+    const facts = this.#markFacts(first.mark)
     const { fixed, own, tags, markAt } = securedMessage(facts, first, idleMs)
     const wasUnchanged = guard.isUnchanged()
     const reply = await send(this.client, own, fixed)

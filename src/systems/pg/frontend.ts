@@ -87,9 +87,9 @@ export class FrontendMessage {
     return this.#at
   }
 
-  /** What was written since the last time, or since `from`; and goes on. */
-  copy(from = 0): Buffer {
-    return Buffer.from(this.#bytes.subarray(from, this.#at))
+  /** What was written since the last time; and goes on. */
+  copy(): Buffer {
+    return Buffer.from(this.#bytes.subarray(0, this.#at))
   }
 
   /** What was written since the last time. */

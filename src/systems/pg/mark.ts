@@ -175,7 +175,7 @@ export function claimFirst(names: SchemaNames, mark: Mark): Statement {
  * conflict with every other claim on the same page.
  */
 export function securedMessage(
-  { names, replication }: Pick<MarkFacts, 'names' | 'replication'>,
+  { names, replication }: MarkFacts,
   claim: FirstClaim,
   idleMs: number | undefined,
 ): MarkMessage {

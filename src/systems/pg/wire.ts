@@ -26,10 +26,14 @@ export interface Statement {
   readonly portal?: { readonly name: string; readonly step: 'bind' | 'execute' }
 }
 
-/** How many of these are answered with a tag: a statement that is only bound has none. */
+/** Whether it is answered with a tag: a statement that is only bound is not. */
+export function hasTag({ portal }: Statement): boolean {
+  return portal?.step !== 'bind'
+}
+
 export function tagCount(statements: readonly Statement[]): number {
   let count = 0
-  for (const { portal } of statements) if (portal?.step !== 'bind') count += 1
+  for (const statement of statements) if (hasTag(statement)) count += 1
   return count
 }
 
@@ -47,8 +51,6 @@ export interface WireListener {
 interface Name {
   readonly text: string
   state: 'parsed' | 'doubtful'
-  /** Bind and Execute of the statement, if it has no values. */
-  bytes: Buffer | undefined
 }
 
 /** The bytes of a list of statements, once nothing of it is to be parsed any more. */
@@ -202,7 +204,7 @@ export class Wire {
     let tags = tagsBefore
     for (const statement of statements) {
       parsing = this.#encode(statement, tags, parsing)
-      if (statement.portal?.step !== 'bind') tags += 1
+      if (hasTag(statement)) tags += 1
     }
     return parsing
   }
@@ -229,27 +231,16 @@ export class Wire {
       parsing ??= new Parsing(() => this.#doubts)
       parsing.add(at, name)
     }
-    if (portal === undefined) this.#bind(name, statement.values)
-    else writer.bind(name?.text ?? '', statement.values ?? NO_VALUES, portal.name)
+    writer.bind(name?.text ?? '', statement.values ?? NO_VALUES, portal?.name)
+    if (portal === undefined) writer.execute()
     return parsing
-  }
-
-  #bind(name: Name | undefined, values: Statement['values']): void {
-    if (values === undefined && name?.bytes !== undefined) {
-      writer.again(name.bytes)
-      return
-    }
-    const from = writer.length
-    writer.bind(name?.text ?? '', values ?? NO_VALUES)
-    writer.execute()
-    if (values === undefined && name !== undefined) name.bytes = writer.copy(from)
   }
 
   #nameOf({ text, again }: Statement): Name | undefined {
     if (this.naming === 'never' || again !== true) return undefined
     const known = this.#names.get(text)
     if (known !== undefined || this.#names.size >= MOST_NAMES) return known
-    const entry: Name = { text: nameFor(text), state: 'doubtful', bytes: undefined }
+    const entry: Name = { text: nameFor(text), state: 'doubtful' }
     this.#names.set(text, entry)
     return entry
   }

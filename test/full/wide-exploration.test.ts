@@ -1,0 +1,16 @@
+/**
+ * The exploration of `test/model` with wider bounds: minutes. Here a
+ * commit is flushed before it is shown.
+ * (In two files, so that both halves run at the same time.)
+ */
+import { test } from 'vitest'
+import { FULL_BOUNDS } from '../model/bounds.ts'
+import { drainShipped } from '../model/shipped.ts'
+
+test.for(Object.entries(FULL_BOUNDS).filter(([name]) => !name.endsWith(', shown then flushed')))(
+  'every reachable world keeps every promise: %s',
+  { timeout: 600_000 },
+  ([name, bounds]) => {
+    drainShipped(name, bounds)
+  },
+)
