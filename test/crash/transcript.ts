@@ -1,6 +1,6 @@
 /**
  * Owns: what passed between one transaction's process and its databases, as events and as text.
- * Promises: the text of two healthy transactions is the same: ids, nonces and numbers are masked,
+ * Promises: the text of two healthy transactions is the same: ids and numbers are masked,
  * and what leaves in parallel is sorted; every order that the protocol needs is still to be seen.
  * Never: leaves out a message.
  */

@@ -1,7 +1,7 @@
 /**
  * A machine is resumed from a snapshot that was taken in the middle of a transaction, and says again,
- * byte by byte and on connections of its own, what it had said before: with the same txid, epoch
- * and nonce. (No live process can be forked in its middle; its messages can be repeated.)
+ * byte by byte and on connections of its own, what it had said before: with the same txid and
+ * epoch. (No live process can be forked in its middle; its messages can be repeated.)
  */
 import { expect, onTestFinished, test } from 'vitest'
 import pg from 'pg'

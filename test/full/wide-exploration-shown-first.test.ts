@@ -1,6 +1,5 @@
 /**
- * The exploration of `test/model` with wider bounds: minutes. Here a
- * commit is shown before it is flushed.
+ * The exploration with wider bounds: minutes. Here a commit is shown before it is flushed.
  * (In two files, so that both halves run at the same time.)
  */
 import { test } from 'vitest'

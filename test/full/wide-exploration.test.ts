@@ -1,6 +1,5 @@
 /**
- * The exploration of `test/model` with wider bounds: minutes. Here a
- * commit is flushed before it is shown.
+ * The exploration with wider bounds: minutes. Here a commit is flushed before it is shown.
  * (In two files, so that both halves run at the same time.)
  */
 import { test } from 'vitest'
