@@ -35,12 +35,8 @@ test('who waits while the claim is committed finds it, and never nothing (fault 
   // which a busy machine may miss, since it waits for a tenth of a second only: then once more.
   for (let round = 0; round < 10 || !seen.has('waited: found'); round += 1) {
     const leftover = await leaveBehind(shop, 'voted')
-    let isOver = false
-    const asking = orders.ask(leftover.gid).finally(() => {
-      isOver = true
-    })
-    let waited = false
-    while (round % 2 === 1 && !isOver && !waited) waited = await isWaiting(shop.orders)
+    const asking = orders.ask(leftover.gid)
+    const waited = round % 2 === 1 && (await isSeenWaiting(shop.orders, asking))
     expect(await leftover.decider.commit()).toEqual({ answer: 'yes' })
     seen.add(`${waited ? 'waited' : 'did not wait'}: ${(await asking).answer}`)
     expect(await orders.ask(leftover.gid)).toEqual({ answer: 'found', decision: 'commit' })
@@ -49,8 +45,16 @@ test('who waits while the claim is committed finds it, and never nothing (fault 
   for (const each of seen) expect(each).toMatch(/: (found|waits)$/)
 })
 
-async function isWaiting(database: TestDatabase): Promise<boolean> {
-  const waiting = await database.sql(`select from pg_stat_activity
-    where datname = current_database() and wait_event_type = 'Lock'`)
-  return waiting.length > 0
+/** Whether a session waits for a lock before `asking` has its answer. */
+async function isSeenWaiting(database: TestDatabase, asking: Promise<unknown>): Promise<boolean> {
+  const answered = asking.then(() => 'answered' as const)
+  for (;;) {
+    const waiting = await Promise.race([
+      answered,
+      database.sql(`select from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock'`),
+    ])
+    if (waiting === 'answered') return false
+    if (waiting.length > 0) return true
+  }
 }
