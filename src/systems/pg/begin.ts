@@ -34,44 +34,55 @@ export type Begun =
  *
  * The time-outs make the server end the session of a client that vanished: while idle, while it
  * waits for the network, and (on Linux) while it runs a statement for nobody. Rounded up to whole
- * seconds, so that the same text comes again.
+ * seconds, so that the same text comes again: what is left of a time-out differs each time.
  */
 export function beginStatements(
-  request: JoinRequest,
+  request: Pick<JoinRequest, 'isolation' | 'access' | 'timeoutMs'>,
   connection: ConnectionFacts,
   watch: Beginning['watch'],
 ): readonly Statement[] {
-  const before = beginnings.get(connection)
-  if (before !== undefined && isSame(before, request, watch)) return before.statements
   const { isolation, access, timeoutMs } = request
   const idleMs = Math.ceil(timeoutMs / 1_000) * 1_000 + IDLE_MARGIN_MS
-  const made = makeStatements(isolation, access, idleMs, connection)
-  const statements = watch === 'watched' ? [...made, WATCH] : made
-  beginnings.set(connection, { isolation, access, timeoutMs, watch, statements })
+  const wanted: Beginning = { isolation, access, idleMs, watch }
+  const made = beginnings.get(connection) ?? []
+  const same = made.find(({ begun }) => isSame(begun, wanted))
+  if (same !== undefined) return same.statements
+  const statements = makeStatements(wanted, connection)
+  beginnings.set(connection, [{ begun: wanted, statements }, ...made.slice(0, MOST_BEGINNINGS - 1)])
   return statements
 }
 
-interface Beginning extends Pick<JoinRequest, 'isolation' | 'access' | 'timeoutMs'> {
+/** All that the statements depend on, on one connection. */
+interface Beginning {
+  readonly isolation: JoinRequest['isolation']
+  readonly access: JoinRequest['access']
+  readonly idleMs: number
   readonly watch: 'watched' | 'not watched'
-  readonly statements: readonly Statement[]
 }
 
-function isSame(before: Beginning, request: JoinRequest, watch: Beginning['watch']): boolean {
+function isSame(one: Beginning, other: Beginning): boolean {
   return (
-    before.watch === watch &&
-    before.timeoutMs === request.timeoutMs &&
-    before.access === request.access &&
-    before.isolation === request.isolation
+    one.watch === other.watch &&
+    one.idleMs === other.idleMs &&
+    one.access === other.access &&
+    one.isolation === other.isolation
   )
 }
 
-/** The last of each connection: mostly the next is the same. */
-const beginnings = new WeakMap<ConnectionFacts, Beginning>()
+/**
+ * The last few of each connection: it decides now, votes then, and reads another time. Of a list that
+ * was given before, the bytes are kept (see `Wire`).
+ */
+const beginnings = new WeakMap<ConnectionFacts, readonly Made[]>()
+const MOST_BEGINNINGS = 4
+
+interface Made {
+  readonly begun: Beginning
+  readonly statements: readonly Statement[]
+}
 
 function makeStatements(
-  isolation: JoinRequest['isolation'],
-  access: JoinRequest['access'],
-  idleMs: number,
+  { isolation, access, idleMs, watch }: Beginning,
   { timeouts, route }: ConnectionFacts,
 ): readonly Statement[] {
   const begin = [
@@ -86,6 +97,7 @@ function makeStatements(
     BIND_PROOF,
     setIdle(idleMs),
     ...settings.map(([name, value]) => ({ text: `SET LOCAL ${name} = ${value}` })),
+    ...(watch === 'watched' ? [WATCH] : []),
   ]
 }
 
