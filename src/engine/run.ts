@@ -333,13 +333,19 @@ export class Run {
   }
 
   #faults(): readonly BranchFault[] {
-    return [...this.#joinings.values()].map(faultOf).filter((fault) => fault !== undefined)
+    const faults: BranchFault[] = []
+    for (const joining of this.#joinings.values()) {
+      const fault = faultOf(joining)
+      if (fault !== undefined) faults.push(fault)
+    }
+    return faults
   }
 
   #branches(): readonly Branch[] {
-    return [...this.#joinings.values()]
-      .map((joining) => joining.joined)
-      .filter((branch) => branch !== undefined)
+    const branches: Branch[] = []
+    for (const { joined } of this.#joinings.values())
+      if (joined !== undefined) branches.push(joined)
+    return branches
   }
 
   #participant(name: string): Participant {

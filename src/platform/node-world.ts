@@ -31,7 +31,8 @@ function drawBytes(length: number): Uint8Array {
     randomFillSync(pool)
     used = 0
   }
-  const bytes = Buffer.from(pool.subarray(used, used + length))
+  const bytes = Buffer.allocUnsafe(length)
+  pool.copy(bytes, 0, used, used + length)
   pool.fill(0, used, used + length)
   used += length
   const [seconds, nanoseconds] = process.hrtime()

@@ -14,7 +14,7 @@
  */
 import { assertNever, conclude } from './answers.ts'
 import type { Answer, AskAnswer, EndAnswer } from './answers.ts'
-import { each, every, mayLeave } from './machine.ts'
+import { each, mayLeave } from './machine.ts'
 import type { Sent } from './machine.ts'
 import { TWO_PHASE_ORDERING } from './ordering.ts'
 import type { OwnerFact, OwnerMessage, Table } from './ordering.ts'
@@ -56,6 +56,8 @@ export type Trouble =
 
 export interface TwoPhaseState {
   readonly plan: TwoPhasePlan
+  /** All that the plan names. */
+  readonly branches: readonly string[]
   /** When the caller is told of a commit: when all have applied it, or at the decision. */
   readonly resolveWhen: 'applied' | 'decided'
   readonly claim: Sent
@@ -102,15 +104,17 @@ export interface TwoPhaseStep {
 }
 
 export function begin(plan: TwoPhasePlan, resolveWhen: 'applied' | 'decided'): TwoPhaseState {
+  const branches = [plan.decider, ...plan.voters, ...plan.readers]
   return {
     plan,
+    branches,
     resolveWhen,
     claim: 'unsent',
     votes: each(plan.voters, 'unsent'),
     readers: each(plan.readers, 'unsent'),
     decision: 'open',
     asking: 'no',
-    ends: each([plan.decider, ...plan.voters, ...plan.readers], 'unsent'),
+    ends: each(branches, 'unsent'),
     waiting: 'on',
     told: 'nothing',
     trouble: [],
@@ -128,11 +132,15 @@ export function step(
 /** Whether this process has nothing left to do for the transaction. */
 export function isOver(state: TwoPhaseState): boolean {
   if (state.told === 'nothing' || state.decision === 'sent' || state.asking === 'yes') return false
-  return every(state.ends, isOut)
+  return hasEnded(state)
+}
+
+function hasEnded({ branches, ends }: TwoPhaseState): boolean {
+  return branches.every((branch) => isOut(ends[branch]))
 }
 
 /** Whether this process has nothing left to do about a branch. */
-function isOut(end: End): boolean {
+function isOut(end: End | undefined): boolean {
   return end === 'done' || end === 'lost' || end === 'handed over' || end === 'left'
 }
 
@@ -255,7 +263,8 @@ type Changing = { -readonly [Key in keyof TwoPhaseState]: TwoPhaseState[Key] }
 
 /** Sends everything that is due. Sending only marks messages as sent, so the order is free. */
 function send(state: TwoPhaseState, ordering: Table<OwnerMessage, OwnerFact>): TwoPhaseStep {
-  const may = (message: OwnerMessage, branch = state.plan.decider): boolean =>
+  const { plan } = state
+  const may = (message: OwnerMessage, branch = plan.decider): boolean =>
     mayLeave(ordering, message, holds, state, branch)
   const effects: TwoPhaseEffect[] = []
   const next: Changing = { ...state }
@@ -264,13 +273,13 @@ function send(state: TwoPhaseState, ordering: Table<OwnerMessage, OwnerFact>): T
     next.claim = 'sent'
     effects.push({ send: 'claim' })
   }
-  for (const branch of unsent(state.readers)) {
-    if (!may('commit-reader', branch)) continue
+  for (const branch of plan.readers) {
+    if (state.readers[branch] !== 'unsent' || !may('commit-reader', branch)) continue
     next.readers = { ...next.readers, [branch]: 'sent' }
     effects.push({ send: 'commit-reader', branch })
   }
-  for (const branch of unsent(state.votes)) {
-    if (!may('vote', branch)) continue
+  for (const branch of plan.voters) {
+    if (state.votes[branch] !== 'unsent' || !may('vote', branch)) continue
     next.votes = { ...next.votes, [branch]: 'sent' }
     effects.push({ send: 'vote', branch })
   }
@@ -278,8 +287,9 @@ function send(state: TwoPhaseState, ordering: Table<OwnerMessage, OwnerFact>): T
     next.decision = 'sent'
     effects.push({ send: 'decide' })
   }
-  for (const branch of unsent(state.ends)) {
-    if (state.plan.voters.includes(branch) && may('apply', branch)) {
+  for (const branch of state.branches) {
+    if (state.ends[branch] !== 'unsent') continue
+    if (plan.voters.includes(branch) && may('apply', branch)) {
       next.ends = { ...next.ends, [branch]: 'sent' }
       effects.push({ send: 'apply', branch })
     } else if (may('undo', branch)) {
@@ -312,7 +322,9 @@ function askOrTell(
   }
   if (next.told === 'unknown' && (next.decision === 'unclear' || next.decision === 'held')) {
     // The caller knows that nothing is known: from here on they are like any other branch in doubt.
-    for (const branch of unsent(next.ends)) next.ends = { ...next.ends, [branch]: 'unclear' }
+    for (const branch of next.branches) {
+      if (next.ends[branch] === 'unsent') next.ends = { ...next.ends, [branch]: 'unclear' }
+    }
     handOver(next, effects)
   }
   return { state: next, effects }
@@ -320,7 +332,7 @@ function askOrTell(
 
 /** Gives to recovery what this process can't end by itself. Before telling, which looks at it. */
 function handOver(next: Changing, effects: TwoPhaseEffect[]): void {
-  for (const branch of Object.keys(next.ends)) {
+  for (const branch of next.branches) {
     if (next.ends[branch] !== 'unclear') continue
     next.ends = { ...next.ends, [branch]: 'handed over' }
     effects.push({ send: 'hand-over', branch })
@@ -343,9 +355,9 @@ function holds(fact: OwnerFact, state: TwoPhaseState, branch: string): boolean {
     case 'the claim is acknowledged':
       return state.claim === 'yes'
     case 'every voter is prepared':
-      return every(state.votes, isYes)
+      return state.plan.voters.every((voter) => state.votes[voter] === 'yes')
     case 'every reader has committed':
-      return every(state.readers, isYes)
+      return state.plan.readers.every((reader) => state.readers[reader] === 'yes')
     case 'nothing speaks against commit':
       return state.decision === 'open'
     case 'the answer to COMMIT was lost':
@@ -369,10 +381,6 @@ function holds(fact: OwnerFact, state: TwoPhaseState, branch: string): boolean {
   }
 }
 
-function isYes(sent: Sent): boolean {
-  return sent === 'yes'
-}
-
 function hasAnswered(state: TwoPhaseState, branch: string): boolean {
   if (branch === state.plan.decider) return state.claim !== 'sent'
   return (state.votes[branch] ?? state.readers[branch]) !== 'sent'
@@ -381,15 +389,11 @@ function hasAnswered(state: TwoPhaseState, branch: string): boolean {
 function isEndSettled(state: TwoPhaseState): boolean {
   if (state.decision !== 'commit') {
     // A rollback that was handed over is not waited for: only its locks depend on it.
-    return every(state.ends, isOut)
+    return hasEnded(state)
   }
   if (state.resolveWhen === 'decided') return true
   return state.plan.voters.every((voter) => {
     const end = state.ends[voter]
     return end === 'done' || end === 'lost' || end === 'left'
   })
-}
-
-function unsent<T extends string>(record: Readonly<Record<string, T>>): readonly string[] {
-  return Object.keys(record).filter((name) => record[name] === 'unsent')
 }

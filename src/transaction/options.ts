@@ -84,11 +84,7 @@ export function checkOptions(
   participants: readonly string[],
   retentionMs: number,
 ): CheckedOptions {
-  for (const name of Object.keys(given)) {
-    if (!NAMES.includes(name))
-      throw wrong(`the option ${quote(name)}`, `one of ${NAMES.join(', ')}`)
-  }
-  const options = { ...defaults, ...withoutUndefined(given) }
+  const options = withDefaults(defaults, given)
   const isolation = checkIsolation(options.branchIsolation, participants)
   for (const name of Object.keys(options.retry ?? {})) {
     if (RETRY_NAMES.includes(name)) continue
@@ -189,6 +185,17 @@ export function typeOf(value: unknown): string {
   return value === null ? 'null' : `of type ${typeof value}`
 }
 
-function withoutUndefined<T extends object>(options: T): T {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T
+/** What is given as undefined is not given. */
+function withDefaults(
+  defaults: TransactionDefaults,
+  given: TransactionOptions,
+): TransactionOptions {
+  const options: Record<string, unknown> = { ...defaults }
+  for (const [name, value] of Object.entries(given)) {
+    if (!NAMES.includes(name)) {
+      throw wrong(`the option ${quote(name)}`, `one of ${NAMES.join(', ')}`)
+    }
+    if (value !== undefined) options[name] = value
+  }
+  return options
 }

@@ -80,7 +80,8 @@ async function attemptOnce<Handles, T>(
     receipt: options.receipt,
   })
   const tx = new RunningTransaction(txid, over, run)
-  const handles = makeHandles(run, participants) as Handles
+  const lazy = new LazyHandles(run, participants)
+  const handles = new Proxy(Object.create(null) as object, lazy) as Handles
   const { value, id } = await run.execute(() => work(handles, tx))
   if (tx.committed.length > 0) {
     const hooks = runHooks(setting, tx.committed, id).finally(setting.background())
@@ -135,25 +136,43 @@ class RunningTransaction implements Transaction {
 }
 
 /** One handle for each participant, made when it is asked for. */
-function makeHandles(run: Run, participants: ReadonlyMap<string, Participant>): object {
-  const handles = new Map<string, unknown>()
-  const handleOf = (name: string): unknown => {
-    const participant = participants.get(name)
-    if (participant === undefined) throw unknownHandle(name, participants)
-    const handle = handles.get(name) ?? participant.handle(() => run.join(name))
-    handles.set(name, handle)
+class LazyHandles implements ProxyHandler<object> {
+  readonly #run: Run
+  readonly #participants: ReadonlyMap<string, Participant>
+  readonly #handles = new Map<string, unknown>()
+
+  constructor(run: Run, participants: ReadonlyMap<string, Participant>) {
+    this.#run = run
+    this.#participants = participants
+  }
+
+  get(_: object, name: string | symbol): unknown {
+    // Asked for by `await`, and by whoever prints it.
+    return typeof name === 'symbol' || name === 'then' ? undefined : this.#handleOf(name)
+  }
+
+  has(_: object, name: string | symbol): boolean {
+    return typeof name === 'string' && this.#participants.has(name)
+  }
+
+  ownKeys(): string[] {
+    return [...this.#participants.keys()]
+  }
+
+  getOwnPropertyDescriptor(_: object, name: string | symbol): PropertyDescriptor | undefined {
+    if (typeof name === 'symbol' || !this.#participants.has(name)) return undefined
+    return { value: this.#handleOf(name), enumerable: true, configurable: true, writable: true }
+  }
+
+  #handleOf(name: string): unknown {
+    const known = this.#handles.get(name)
+    if (known !== undefined) return known
+    const participant = this.#participants.get(name)
+    if (participant === undefined) throw unknownHandle(name, this.#participants)
+    const handle = participant.handle(() => this.#run.join(name))
+    this.#handles.set(name, handle)
     return handle
   }
-  return new Proxy(Object.create(null) as object, {
-    // Asked for by `await`, and by whoever prints it.
-    get: (_, name) => (typeof name === 'symbol' || name === 'then' ? undefined : handleOf(name)),
-    has: (_, name) => typeof name === 'string' && participants.has(name),
-    ownKeys: () => [...participants.keys()],
-    getOwnPropertyDescriptor: (_, name) =>
-      typeof name === 'symbol' || !participants.has(name)
-        ? undefined
-        : { value: handleOf(name), enumerable: true, configurable: true, writable: true },
-  })
 }
 
 /** Instead of undefined, whose use would only say that it has no `query`. */

@@ -79,12 +79,11 @@ function lazily(
 }
 
 function callbackOf(args: readonly unknown[]): ((error: unknown) => void) | undefined {
+  for (const arg of args) if (typeof arg === 'function') return arg as (error: unknown) => void
   const [config] = args
-  const own = typeof config === 'object' && config !== null && 'callback' in config
-  const found = [...args, own ? config.callback : undefined].find(
-    (arg) => typeof arg === 'function',
-  )
-  return found as ((error: unknown) => void) | undefined
+  if (typeof config !== 'object' || config === null || !('callback' in config)) return undefined
+  const { callback } = config
+  return typeof callback === 'function' ? (callback as (error: unknown) => void) : undefined
 }
 
 /** Members of a client that need no connection. */
