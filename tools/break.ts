@@ -300,6 +300,20 @@ const OTHERS: readonly Breakage[] = [
     tests: REAL,
   },
   {
+    name: 'a claim that was written last proves nothing once more, before the votes',
+    file: 'src/systems/pg/branch.ts',
+    find: 'return this.#facts.hasDeferred() ? this.#proveAgain() : answer',
+    replace: 'return answer',
+    tests: REAL,
+  },
+  {
+    name: 'a claim that was written last proves nothing once more, with COMMIT',
+    file: 'src/systems/pg/branch.ts',
+    find: 'return COMMIT_AGAIN',
+    replace: 'return COMMIT_ONLY',
+    tests: REAL,
+  },
+  {
     name: 'a claim that has become another mark is taken for that',
     file: 'src/systems/pg/branch.ts',
     find: 'if (first !== undefined && isSame(first.mark, mark)) return this.#secure(first)',

@@ -121,6 +121,22 @@ describe('before others prepare, the decider is asked', () => {
     expect(await counts()).toEqual([1, 1, 0])
   })
 
+  test('and once more behind a claim that was written last, if what was deferred ran in it', async () => {
+    const { assent, databases, said, counts } = await observed()
+    await databases.orders.sql('create table u (x int unique deferrable initially deferred)')
+    await assent.transaction(
+      async ({ orders, stock }) => {
+        await orders.query(INSERT)
+        await stock.query(INSERT)
+      },
+      { decider: 'orders' },
+    )
+    expect(said).toEqual([
+      ...['orders claim', 'orders prove-again', 'stock vote', 'orders decide', 'stock apply'],
+    ])
+    expect(await counts()).toEqual([1, 1, 0])
+  })
+
   test('where constraints are deferred: one that fails is a no before anybody has prepared', async () => {
     const { assent, databases, said, counts } = await observed()
     await databases.orders.sql('create table u (x int unique deferrable initially deferred)')

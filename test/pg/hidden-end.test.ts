@@ -209,26 +209,98 @@ test('cursors, savepoints and what is deallocated leave it alone', async () => {
   expect(await counts()).toEqual([1, 1, 0])
 })
 
+/** In `orders`, whatever is inserted into `u` has the transaction ended when what was deferred runs. */
+async function endDeferred(scene: Awaited<ReturnType<typeof endable>>): Promise<void> {
+  await scene.databases.orders.sql(`create table u (x int);
+    create function ender() returns trigger language plpgsql as
+      'begin execute ''EXECUTE again''; return null; end';
+    create constraint trigger late after insert on u deferrable initially deferred
+      for each row execute function ender()`)
+}
+
 describe.each(ENDS)('a hidden %s, run by a deferred trigger in the one that decides', (end) => {
   const kept = end === 'ROLLBACK AND CHAIN' ? 0 : 1
 
-  test.each(['votes yes', 'votes no'] as const)('where the other %s', async (vote) => {
-    const { assent, databases, counts, decisions } = await endable(end)
-    await databases.orders.sql(`create table u (x int);
-      create function ender() returns trigger language plpgsql as
-        'begin execute ''EXECUTE again''; return null; end';
-      create constraint trigger late after insert on u deferrable initially deferred
-        for each row execute function ender()`)
-    await databases.stock.sql('create table v (x int unique deferrable initially deferred)')
-    const work = assent.transaction(async ({ orders, stock }) => {
-      await stock.query(INSERT)
-      if (vote === 'votes no') await stock.query('insert into v values (1), (1)')
-      await orders.query(INSERT)
-      await orders.query('insert into u values (1)')
+  describe.each(['first', 'last'] as const)('whose claim is written %s', (claim) => {
+    test.each(['votes yes', 'votes no'] as const)('where the other %s', async (vote) => {
+      const scene = await endable(end)
+      const { assent, databases, counts, decisions, reports } = scene
+      await endDeferred(scene)
+      await databases.stock.sql('create table v (x int unique deferrable initially deferred)')
+      const work = assent.transaction(
+        async ({ orders, stock }) => {
+          if (claim === 'last') await orders.query(INSERT)
+          await stock.query(INSERT)
+          if (vote === 'votes no') await stock.query('insert into v values (1), (1)')
+          if (claim === 'first') await orders.query(INSERT)
+          await orders.query('insert into u values (1)')
+        },
+        { decider: 'orders' },
+      )
+      await refused(work)
+      expect(await counts()).toEqual([kept, 0, 0])
+      expect(await decisions()).toEqual([])
+      expect(await databases.stock.prepared()).toEqual([])
+      expect(reports.filter((report) => report.type.includes('lost'))).toEqual([])
     })
-    await refused(work)
-    expect(await counts()).toEqual([kept, 0, 0])
-    expect(await decisions()).toEqual([])
+  })
+})
+
+describe.each(ENDS)('a hidden %s, run by a deferred trigger elsewhere', (end) => {
+  test.each([
+    ['in one that prepares', ['orders', 'stock']],
+    ['in the only database', ['orders']],
+  ] as const)('%s: nothing is committed', async (_where, used) => {
+    const scene = await endable(end)
+    const { assent, databases, counts } = scene
+    await endDeferred(scene)
+    const work = assent.transaction(async (db) => {
+      for (const name of used) await db[name].query(INSERT)
+      await db.orders.query('insert into u values (1)')
+    })
+    const error = await work.catch((thrown: unknown) => thrown)
+    expect(error).toMatchObject({ outcome: used.length === 1 ? 'unknown' : 'aborted' })
+    expect(await counts()).toEqual([0, 0, 0])
+    expect(await databases.orders.prepared()).toEqual([])
+  })
+})
+
+describe.each(ENDS)('a hidden %s, run by a deferred trigger that was made a moment ago', (end) => {
+  test('behind a claim that was written last: both or none, or it is told as unknown', async () => {
+    const scene = await endable(end)
+    const { assent, databases, counts, decisions } = scene
+    const twoRows = async (also?: string): Promise<void> => {
+      await assent.transaction(
+        async ({ orders, stock }) => {
+          await orders.query(INSERT)
+          await stock.query(INSERT)
+          if (also !== undefined) await orders.query(also)
+        },
+        { decider: 'orders' },
+      )
+    }
+    // What may be deferred here is read now, and then not for a while.
+    await twoRows()
+    await endDeferred(scene)
+    const work = twoRows('insert into u values (1)')
+    switch (end) {
+      case 'COMMIT AND CHAIN':
+        await work
+        expect(await counts()).toEqual([2, 2, 0])
+        expect(await decisions()).toHaveLength(2)
+        break
+      case 'ROLLBACK AND CHAIN':
+        // Its claim went with its work.
+        await refusal(work, 'ASSENT_TRANSACTION_CONTROL', 'aborted')
+        expect(await counts()).toEqual([1, 1, 0])
+        expect(await decisions()).toHaveLength(1)
+        break
+      case 'COMMIT':
+        await refused(work)
+        expect(await counts()).toEqual([2, 1, 0])
+        expect(await decisions()).toHaveLength(1)
+        break
+    }
     expect(await databases.stock.prepared()).toEqual([])
   })
 })

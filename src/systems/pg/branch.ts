@@ -16,9 +16,11 @@ import type { BranchSession } from './branch-session.ts'
 import type { PgClient } from './driver.ts'
 import type { GuardedConnection } from './guarded-connection.ts'
 import {
+  COMMIT_AGAIN,
   COMMIT_ALONE,
   COMMIT_ONLY,
   PORTAL,
+  PROOF_AGAIN,
   claimMessage,
   endStatement,
   securedCommit,
@@ -62,8 +64,11 @@ export class PgBranch implements Branch {
   readonly #request: JoinRequest
   readonly #session: BranchSession
   #stage: Stage = 'open'
-  /** `secured`: all that must be true of the COMMIT was made so. */
-  #claim: 'none' | 'unsecured' | 'secured' = 'none'
+  /**
+   * `unsecured`: what must be true of the COMMIT is still to be made so. `unproven`: it was, but the
+   * transaction may have ended in that very message. `secured`: nothing is left but the COMMIT.
+   */
+  #claim: 'none' | 'unsecured' | 'unproven' | 'secured' = 'none'
   /** Before anybody was asked for a vote, it was found that the transaction had been ended. */
   #isLeft = false
   #stopPassing: (() => void) | undefined
@@ -138,11 +143,42 @@ export class PgBranch implements Branch {
     const reply = await send(this.client, own, fixed)
     const answer = readAnswer(reply, open(tags))
     this.#stage = stageAfter(reply, answer, 'open')
+    if (answer.answer === 'yes') {
+      this.#claim = 'unproven'
+      return this.#facts.hasDeferred() ? this.#proveAgain() : answer
+    }
+    if (reply.kind === 'answered' && reply.error === undefined) {
+      // A trigger that was deferred has ended the transaction, and none follows.
+      if (reply.status === 'I') return this.#left()
+      if (reply.tags.at(-1) === 'INSERT 0 0') {
+        this.#facts.onStaleEpoch()
+        return { answer: 'no', cause: staleEpoch(this.name, mark.id.epoch) }
+      }
+    }
+    const explained = this.#explained(answer, reply, markAt)
+    this.#isLeft = hasLeft(explained)
+    return explained
+  }
+
+  /**
+   * Asked before the votes, where what was deferred may have made the claim durable by a COMMIT that
+   * no tag shows: a no of somebody else would be told as aborted then. Where it is not known that
+   * anything can be deferred, the COMMIT's own proof has to do, behind which the register is asked.
+   */
+  async #proveAgain(): Promise<Answer> {
+    const { fixed, tags } = PROOF_AGAIN
+    const reply = await send(this.client, [], fixed)
+    const answer = readAnswer(reply, open(tags))
+    this.#stage = stageAfter(reply, answer, 'open')
     if (answer.answer === 'yes') this.#claim = 'secured'
-    const foundNoEpoch = reply.kind === 'answered' && reply.tags.at(-1) === 'INSERT 0 0'
-    if (answer.answer !== 'no' || !foundNoEpoch) return this.#explained(answer, reply, markAt)
-    this.#facts.onStaleEpoch()
-    return { answer: 'no', cause: staleEpoch(this.name, mark.id.epoch) }
+    const explained = this.#explained(answer, reply, undefined)
+    return hasLeft(explained) ? this.#left() : explained
+  }
+
+  /** What became of its work, nobody can tell; nobody was asked to prepare. */
+  #left(): Answer {
+    this.#isLeft = true
+    return { answer: 'no', cause: notTheSame(this.name) }
   }
 
   /**
@@ -208,7 +244,10 @@ export class PgBranch implements Branch {
     this.#stage = stageAfter(reply, answer, 'over')
     if (this.#stage === 'open') await this.#rollBack()
     this.#release()
-    return this.#claim === 'secured' ? answer : this.#explained(answer, reply, undefined)
+    const explained = this.#explained(answer, reply, undefined)
+    // The claim has ended with its transaction, and may be durable: the register tells.
+    const isForRegister = this.#claim === 'unproven' && hasLeft(explained)
+    return isForRegister ? { answer: 'unknown', cause: explained.cause } : explained
   }
 
   async end(decision: 'commit' | 'abort', gid: Gid | undefined): Promise<EndAnswer> {
@@ -217,9 +256,8 @@ export class PgBranch implements Branch {
     if (isMaybePrepared && gid !== undefined) return this.#endPrepared(decision, gid)
     if (this.#stage === 'open') await this.#rollBack()
     // A COMMIT of the user's may have made it durable, and nobody was asked for a vote.
-    if (this.claimed !== undefined && (this.#isLeft || this.fault()?.outcome === 'unknown')) {
-      await this.#facts.withdraw(this.claimed.id.txid)
-    }
+    const hasEscaped = this.claimed !== undefined && this.fault()?.outcome === 'unknown'
+    if (this.#isLeft || hasEscaped) await this.#facts.withdraw(this.#request.txid)
     this.#release()
     // Safe: COMMIT was never sent on this connection, so the server rolls back whatever is open.
     return { answer: 'done' }
@@ -239,8 +277,16 @@ export class PgBranch implements Branch {
   }
 
   #commitMessage(): EndMessage {
-    if (this.#claim === 'secured') return COMMIT_ONLY
-    return this.#claim === 'none' ? COMMIT_ALONE : securedCommit(this.#facts.replication())
+    switch (this.#claim) {
+      case 'none':
+        return COMMIT_ALONE
+      case 'unsecured':
+        return securedCommit(this.#facts.replication())
+      case 'unproven':
+        return COMMIT_AGAIN
+      case 'secured':
+        return COMMIT_ONLY
+    }
   }
 
   /** `markAt`: where a mark was in the message, if one was. */
@@ -327,7 +373,7 @@ function stageAfter(reply: Reply, answer: Answer, onYes: Stage): Stage {
 }
 
 /** Whether the branch is known to have left its transaction. */
-function hasLeft(answer: Answer): boolean {
+function hasLeft(answer: Answer): answer is Exclude<Answer, { answer: 'yes' }> {
   if (answer.answer === 'yes') return false
   const { cause } = answer
   return cause instanceof AssentError && cause.code === 'ASSENT_TRANSACTION_CONTROL'

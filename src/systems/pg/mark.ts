@@ -44,6 +44,16 @@ export const BIND_PROOF: Statement = { ...RUN_DEFERRED, portal: { name: PORTAL, 
 const PROVE: Statement = { ...RUN_DEFERRED, portal: { name: PORTAL, step: 'execute' } }
 
 /**
+ * A claim that is written last comes behind what was deferred, which the proof itself has run, and which
+ * may have ended the transaction: a COMMIT or ROLLBACK that a trigger hid takes effect at the end of
+ * the message, with a yes of every statement in it. So such a claim binds another portal, before
+ * the proof, for the message that follows.
+ */
+const PORTAL_AGAIN = `${PORTAL}_again`
+const BIND_AGAIN: Statement = { ...RUN_DEFERRED, portal: { name: PORTAL_AGAIN, step: 'bind' } }
+const PROVE_AGAIN: Statement = { ...RUN_DEFERRED, portal: { name: PORTAL_AGAIN, step: 'execute' } }
+
+/**
  * Shows when the transaction ends: the server reports this setting whenever it has changed, and it
  * changes back with the transaction, whoever ended it and however. It is one that says nothing
  * about the transaction that it is set in. Between a claim that travels and the votes there is no
@@ -72,6 +82,8 @@ export interface EndMessage {
 }
 
 const PROOF: EndMessage = { fixed: [PROVE], tags: ['SET CONSTRAINTS'] }
+/** That the transaction outlived the message in which its claim was written last. */
+export const PROOF_AGAIN: EndMessage = { fixed: [PROVE_AGAIN], tags: ['SET CONSTRAINTS'] }
 
 /** The role that logged in, which owns what is prepared: recovery logs in as it. */
 const OWN_ROLE = set('role TO DEFAULT')
@@ -113,6 +125,8 @@ function forBoth(make: (durable: EndMessage) => EndMessage): Record<Replication,
 
 const SECURED = forBoth((durable) => together(PROOF, WARN, durable))
 const BEFORE_MARK = forBoth((durable) => together(PROOF, WARN, durable, OWN_ROLE))
+const BOUND_AGAIN: EndMessage = { fixed: [BIND_AGAIN], tags: [] }
+const BEFORE_CLAIM = forBoth((durable) => together(BOUND_AGAIN, PROOF, WARN, durable, OWN_ROLE))
 
 export const COMMIT: Statement = { text: 'COMMIT', again: true }
 /** COMMIT where all that must be true of it was made so by the message before. */
@@ -128,6 +142,8 @@ function thenCommit(before: EndMessage): EndMessage {
  * alone is as durable as its owner wants it.
  */
 export const COMMIT_ALONE = thenCommit(together(PROOF, WARN))
+/** COMMIT behind a claim that was written last, where the transaction was not proven since. */
+export const COMMIT_AGAIN = thenCommit(PROOF_AGAIN)
 const COMMIT_SECURED = forBoth((durable) => thenCommit(together(PROOF, WARN, durable)))
 
 /** From there on only Assent talks to this connection, which may be idle for a shorter time. */
@@ -224,7 +240,7 @@ export interface MarkMessage extends EndMessage {
 
 /** Writes the claim; from there on the session may be idle for `idleMs`, if given. */
 export function claimMessage(facts: MarkFacts, idleMs: number | undefined): MarkMessage {
-  const before = idleFor(BEFORE_MARK[facts.replication], idleMs)
+  const before = idleFor(BEFORE_CLAIM[facts.replication], idleMs)
   return {
     fixed: before.fixed,
     own: [markStatement(facts, 'claim')],
