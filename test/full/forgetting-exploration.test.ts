@@ -3,9 +3,9 @@
  * an epoch that goes at any time, fail-overs, backups that are put back.
  */
 import { describe, expect, test } from 'vitest'
-import { FORGETTING_BOUNDS } from './bounds.ts'
-import type { Explored } from './model.ts'
-import { drainShipped, seenIn } from './shipped.ts'
+import { FORGETTING_BOUNDS } from '../model/bounds.ts'
+import type { Explored } from '../model/model.ts'
+import { drainShipped, seenIn } from '../model/shipped.ts'
 
 const explored: Explored[] = []
 
