@@ -33,7 +33,7 @@ const STEP_LINES = [0, 5, 9].map((from, at, all) =>
 export const HELP = `Usage: npm run bench -- [options]
 
 Measures Assent against the same work written by hand, side by side, on two PostgreSQL servers that
-it starts itself. Takes about ten minutes.
+it starts itself. Takes about twelve minutes.
 
   --quick           one minute, for a first look: its figures are rough
   --only A,B        only these contenders, of

@@ -27,8 +27,8 @@ import { Ledger } from './workload.ts'
 
 const PACES = {
   full: {
-    // Seven seconds for each contender, with what each turn begins with.
-    warmUp: { rounds: 7, turnMs: 800 },
+    // Twenty seconds for each contender, with what each turn begins with.
+    warmUp: { rounds: 20, turnMs: 800 },
     // Short turns and many rounds: contenders that are compared run close together in time.
     turnMs: 600,
     rounds: { near: 25, far: 7 },

@@ -111,6 +111,19 @@ test('a vote whose receipt failed is a no, whatever the code: PREPARE was skippe
   }
 })
 
+test('trouble outside of any transaction, before the deciding statement, may be a pooler’s own words', () => {
+  const expected = committed(['SET CONSTRAINTS', 'SET'])
+  for (const code of ['08006', '57P01', '58000', '53300']) {
+    const read = readAnswer(reply(expected, failed(code, [], 'I')), expected)
+    expect(read).toMatchObject({ answer: 'unknown', cause: { code } })
+    // A server that has skipped the rest is in the failed transaction still.
+    const skipped = failed(code, [], 'E')
+    expect(readAnswer(reply(expected, skipped), expected)).toMatchObject({ answer: 'no' })
+  }
+  const noPortal = failed('34000', [], 'I')
+  expect(readAnswer(reply(expected, noPortal), expected)).toMatchObject({ answer: 'no' })
+})
+
 test('a claim decides nothing: an error or no row is a no', () => {
   const noRow = { tags: [...CLAIMED.tags.slice(0, -1), 'INSERT 0 0'] }
   expect(readAnswer(reply(CLAIMED, noRow), CLAIMED)).toMatchObject({ answer: 'no' })

@@ -11,11 +11,11 @@ const KINDS = {
   /** What must be true of a COMMIT whose claim went along with BEGIN, asked before the votes. */
   secure:
     /^SET CONSTRAINTS(?!.*((INSERT INTO|UPDATE) "assent"\.mark|;COMMIT$)).*synchronous_commit/s,
-  /** Whether the transaction outlived a claim that was written last, asked before the votes. */
-  'prove-again': /^SET CONSTRAINTS ALL IMMEDIATE$/,
+  /** Whether the transaction outlived the message before, asked before the votes. */
+  'prove-again': /^SET LOCAL client_min_messages = warning$/,
   vote: /^SET CONSTRAINTS.*PREPARE TRANSACTION/s,
   /** Reading an epoch ends with a COMMIT too; it is no message of a transaction. */
-  decide: /^(SET CONSTRAINTS.*;)?COMMIT$/s,
+  decide: /^((SET CONSTRAINTS|SET LOCAL client_min_messages).*;)?COMMIT$/s,
   apply: /^COMMIT PREPARED/,
 } as const
 

@@ -25,6 +25,8 @@ export async function observed(
     ledger: await freshDatabase(ledgerOn),
   }
   const said: string[] = []
+  /** At these messages the connection is cut, and they never arrive. */
+  const cutAt = new Set<string>()
   const reports: Report[] = []
   const through = async (name: Name) => {
     const { url } = databases[name]
@@ -33,7 +35,7 @@ export async function observed(
       name: (message) => kindOfMessage(message),
       onRequest: ({ name: kind }) => {
         said.push(`${name} ${kind}`)
-        return 'pass'
+        return cutAt.has(`${name} ${kind}`) ? 'drop-connection' : 'pass'
       },
       onAnswer: () => 'pass',
     })
@@ -69,5 +71,5 @@ export async function observed(
     const [orders, stock, ledger] = await Promise.all(Object.values(databases).map(read))
     return { orders: orders!, stock: stock!, ledger: ledger! }
   }
-  return { assent, databases, ways, said, reports, counts, marks }
+  return { assent, databases, ways, said, cutAt, reports, counts, marks }
 }

@@ -11,6 +11,7 @@
  * failed transaction answer ROLLBACK, without an error); `syncrep.c` (the warning).
  */
 import type { Answer, EndAnswer } from '../../protocol/index.ts'
+import type { ServerError } from './driver.ts'
 import type { Answered, Reply } from './message.ts'
 
 /** What a message of ours is expected to answer. */
@@ -76,7 +77,8 @@ export const DEFINITE_ANSWERS: readonly DefiniteAnswer[] = [
     means: 'an error before the statement that decides: the server skipped that one',
     when: (reply, expected) =>
       reply.error !== undefined &&
-      (expected.decides === 'none' || reply.tags.length < expected.decides),
+      (expected.decides === 'none' ||
+        (reply.tags.length < expected.decides && !isMadeUp(reply.error, reply.status))),
   },
   {
     answer: 'no',
@@ -95,6 +97,15 @@ export const DEFINITE_ANSWERS: readonly DefiniteAnswer[] = [
 function isServerTrouble(code: string): boolean {
   if (code === '53200') return false
   return code === '40003' || ['08', '53', '57', '58', 'F0', 'XX'].includes(code.slice(0, 2))
+}
+
+/**
+ * Behind an error that skips the rest of the message a server is still in the transaction, which has
+ * failed. One that tells of trouble outside of any may be a pooler's own words for a link that broke,
+ * after all was done.
+ */
+function isMadeUp({ code }: ServerError, status: string): boolean {
+  return status === 'I' && isServerTrouble(code)
 }
 
 /** Reads the reply to a claim, a vote or a COMMIT. */

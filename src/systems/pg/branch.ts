@@ -16,18 +16,16 @@ import type { BranchSession } from './branch-session.ts'
 import type { PgClient } from './driver.ts'
 import type { GuardedConnection } from './guarded-connection.ts'
 import {
-  COMMIT_AGAIN,
   COMMIT_ALONE,
-  COMMIT_ONLY,
   PORTAL,
-  PROOF_AGAIN,
+  PROVE_AGAIN,
   claimMessage,
+  decideMessage,
   endStatement,
-  securedCommit,
   securedMessage,
   voteMessage,
 } from './mark.ts'
-import type { EndMessage, FirstClaim, MarkFacts, Replication } from './mark.ts'
+import type { EndMessage, FirstClaim, MarkFacts, MarkMessage, Replication } from './mark.ts'
 import { notAllowed, notTheSame, staleEpoch, tablesGone } from './mark-errors.ts'
 import { send } from './message.ts'
 import type { Reply } from './message.ts'
@@ -64,11 +62,8 @@ export class PgBranch implements Branch {
   readonly #request: JoinRequest
   readonly #session: BranchSession
   #stage: Stage = 'open'
-  /**
-   * `unsecured`: what must be true of the COMMIT is still to be made so. `unproven`: it was, but the
-   * transaction may have ended in that very message. `secured`: nothing is left but the COMMIT.
-   */
-  #claim: 'none' | 'unsecured' | 'unproven' | 'secured' = 'none'
+  /** `secured`: the decider was asked for all that must be true of its COMMIT. */
+  #claim: 'none' | 'unsecured' | 'secured' = 'none'
   /** Before anybody was asked for a vote, it was found that the transaction had been ended. */
   #isLeft = false
   #stopPassing: (() => void) | undefined
@@ -139,46 +134,13 @@ export class PgBranch implements Branch {
     if (refusal !== undefined) return refusal
     const first = this.#session.claimed
     if (first !== undefined && isSame(first.mark, mark)) return this.#secure(first)
-    const { fixed, own, tags, markAt } = claimMessage(this.#markFacts(mark), this.#shorterIdleMs())
-    const reply = await send(this.client, own, fixed)
-    const answer = readAnswer(reply, open(tags))
-    this.#stage = stageAfter(reply, answer, 'open')
-    if (answer.answer === 'yes') {
-      this.#claim = 'unproven'
-      return this.#facts.hasDeferred() ? this.#proveAgain() : answer
-    }
-    if (reply.kind === 'answered' && reply.error === undefined) {
-      // A trigger that was deferred has ended the transaction, and none follows.
-      if (reply.status === 'I') return this.#left()
-      if (reply.tags.at(-1) === 'INSERT 0 0') {
-        this.#facts.onStaleEpoch()
-        return { answer: 'no', cause: staleEpoch(this.name, mark.id.epoch) }
-      }
-    }
-    const explained = this.#explained(answer, reply, markAt)
-    this.#isLeft = hasLeft(explained)
-    return explained
-  }
-
-  /**
-   * Asked before the votes, where what was deferred may have made the claim durable by a COMMIT that
-   * no tag shows: a no of somebody else would be told as aborted then. Where it is not known that
-   * anything can be deferred, the COMMIT's own proof has to do, behind which the register is asked.
-   */
-  async #proveAgain(): Promise<Answer> {
-    const { fixed, tags } = PROOF_AGAIN
-    const reply = await send(this.client, [], fixed)
-    const answer = readAnswer(reply, open(tags))
-    this.#stage = stageAfter(reply, answer, 'open')
-    if (answer.answer === 'yes') this.#claim = 'secured'
-    const explained = this.#explained(answer, reply, undefined)
-    return hasLeft(explained) ? this.#left() : explained
-  }
-
-  /** What became of its work, nobody can tell; nobody was asked to prepare. */
-  #left(): Answer {
-    this.#isLeft = true
-    return { answer: 'no', cause: notTheSame(this.name) }
+    const message = claimMessage(this.#markFacts(mark), this.#shorterIdleMs())
+    const reply = await send(this.client, message.own, message.fixed)
+    const foundNoEpoch = reply.kind === 'answered' && reply.tags.at(-1) === 'INSERT 0 0'
+    const answer = await this.#secureBy(reply, message)
+    if (answer.answer !== 'no' || !foundNoEpoch || this.#isLeft) return answer
+    this.#facts.onStaleEpoch()
+    return { answer: 'no', cause: staleEpoch(this.name, mark.id.epoch) }
   }
 
   /**
@@ -203,23 +165,45 @@ export class PgBranch implements Branch {
     const isThere = guard.marks === 'untouched'
     const isSafe = isFresh && isThere && guard.isUnchanged() && idleMs === undefined
     if (isSafe && !this.#facts.hasDeferred()) return { answer: 'yes' }
-    const facts = this.#markFacts(first.mark)
-    const { fixed, own, tags, markAt } = securedMessage(facts, first, idleMs)
-    const wasUnchanged = guard.isUnchanged()
-    const reply = await send(this.client, own, fixed)
+    const message = securedMessage(this.#markFacts(first.mark), first, idleMs)
+    const reply = await send(this.client, message.own, message.fixed)
+    return this.#secureBy(reply, message)
+  }
+
+  /** Reads the reply to a message that ran what was deferred, and left the transaction open. */
+  async #secureBy(reply: Reply, { tags, markAt }: MarkMessage): Promise<Answer> {
     const answer = readAnswer(reply, open(tags))
     this.#stage = stageAfter(reply, answer, 'open')
-    // What was deferred runs within this message, and may have ended the transaction behind the proof.
-    const hasEnded = wasUnchanged && !guard.isUnchanged()
-    if (answer.answer === 'yes' && !hasEnded) {
+    if (answer.answer === 'yes') {
+      if (!this.#guard.isUnchanged()) return this.#proveAgain()
       this.#claim = 'secured'
       return answer
     }
+    const isAnswered = reply.kind === 'answered' && reply.error === undefined
+    if (isAnswered && reply.status === 'I') return this.#left()
     const explained = this.#explained(answer, reply, markAt)
-    this.#isLeft = hasLeft(explained) || !guard.isUnchanged()
-    // Its answer is what would have told a COMMIT from nothing at all.
-    const isOpen = explained.answer !== 'no' && !guard.isUnchanged()
-    return isOpen ? { answer: 'no', cause: notTheSame(this.name) } : explained
+    // Its answer is what would have told a COMMIT, of the claim as well, from nothing at all.
+    const isDoubtful = this.claimed !== undefined && !this.#guard.isUnchanged()
+    if (isDoubtful && explained.answer === 'unknown') return this.#left()
+    this.#isLeft = hasLeft(explained) || isDoubtful
+    return explained
+  }
+
+  /** Whether the transaction is still there, where nothing was heard of it (see `PROVE_AGAIN`). */
+  async #proveAgain(): Promise<Answer> {
+    const { fixed, tags } = PROVE_AGAIN
+    const reply = await send(this.client, [], fixed)
+    const answer = readAnswer(reply, open(tags))
+    this.#stage = stageAfter(reply, answer, 'open')
+    if (answer.answer === 'yes') this.#claim = 'secured'
+    const explained = this.#explained(answer, reply, undefined)
+    return explained.answer === 'unknown' || hasLeft(explained) ? this.#left() : explained
+  }
+
+  /** What became of its work, nobody can tell; nobody was asked to prepare. */
+  #left(): Answer {
+    this.#isLeft = true
+    return { answer: 'no', cause: notTheSame(this.name) }
   }
 
   async vote(mark: Mark, gid: Gid): Promise<Answer> {
@@ -244,10 +228,7 @@ export class PgBranch implements Branch {
     this.#stage = stageAfter(reply, answer, 'over')
     if (this.#stage === 'open') await this.#rollBack()
     this.#release()
-    const explained = this.#explained(answer, reply, undefined)
-    // The claim has ended with its transaction, and may be durable: the register tells.
-    const isForRegister = this.#claim === 'unproven' && hasLeft(explained)
-    return isForRegister ? { answer: 'unknown', cause: explained.cause } : explained
+    return this.#claim === 'secured' ? answer : this.#explained(answer, reply, undefined)
   }
 
   async end(decision: 'commit' | 'abort', gid: Gid | undefined): Promise<EndAnswer> {
@@ -277,16 +258,8 @@ export class PgBranch implements Branch {
   }
 
   #commitMessage(): EndMessage {
-    switch (this.#claim) {
-      case 'none':
-        return COMMIT_ALONE
-      case 'unsecured':
-        return securedCommit(this.#facts.replication())
-      case 'unproven':
-        return COMMIT_AGAIN
-      case 'secured':
-        return COMMIT_ONLY
-    }
+    if (this.#claim === 'none') return COMMIT_ALONE
+    return decideMessage(this.#claim, this.#facts.replication())
   }
 
   /** `markAt`: where a mark was in the message, if one was. */
@@ -373,7 +346,7 @@ function stageAfter(reply: Reply, answer: Answer, onYes: Stage): Stage {
 }
 
 /** Whether the branch is known to have left its transaction. */
-function hasLeft(answer: Answer): answer is Exclude<Answer, { answer: 'yes' }> {
+function hasLeft(answer: Answer): boolean {
   if (answer.answer === 'yes') return false
   const { cause } = answer
   return cause instanceof AssentError && cause.code === 'ASSENT_TRANSACTION_CONTROL'

@@ -87,9 +87,12 @@ export class GuardedConnection implements WireListener {
     return this.#marks
   }
 
-  /** Whether what is watched shows that the transaction is still the one that was begun. */
+  /**
+   * Whether what is watched shows that the transaction is still the one that was begun. If a statement
+   * may have set it as well, it shows nothing.
+   */
   isUnchanged(): boolean {
-    return this.#watch === 'unchanged'
+    return this.#watch === 'unchanged' && this.#mode === 'kept'
   }
 
   /** When the server was last heard to be ready, on `World.now()`. */
@@ -132,7 +135,8 @@ export class GuardedConnection implements WireListener {
 
   /**
    * Ends the user's part: later statements are refused, and tags are our own from here on. What is
-   * watched is heard on: what was deferred still has to run. Each refusal is told: the work that was forgotten would be missing from what is committed.
+   * watched is heard on: what was deferred still has to run. Each refusal is told: the work that was
+   * forgotten would be missing from what is committed.
    */
   seal(onLateUse = (): void => undefined): void {
     this.#usable = 'sealed'

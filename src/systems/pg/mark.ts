@@ -44,16 +44,6 @@ export const BIND_PROOF: Statement = { ...RUN_DEFERRED, portal: { name: PORTAL, 
 const PROVE: Statement = { ...RUN_DEFERRED, portal: { name: PORTAL, step: 'execute' } }
 
 /**
- * A claim that is written last comes behind what was deferred, which the proof itself has run, and which
- * may have ended the transaction: a COMMIT or ROLLBACK that a trigger hid takes effect at the end of
- * the message, with a yes of every statement in it. So such a claim binds another portal, before
- * the proof, for the message that follows.
- */
-const PORTAL_AGAIN = `${PORTAL}_again`
-const BIND_AGAIN: Statement = { ...RUN_DEFERRED, portal: { name: PORTAL_AGAIN, step: 'bind' } }
-const PROVE_AGAIN: Statement = { ...RUN_DEFERRED, portal: { name: PORTAL_AGAIN, step: 'execute' } }
-
-/**
  * Shows when the transaction ends: the server reports this setting whenever it has changed, and it
  * changes back with the transaction, whoever ended it and however. It is one that says nothing
  * about the transaction that it is set in. Between a claim that travels and the votes there is no
@@ -61,6 +51,7 @@ const PROVE_AGAIN: Statement = { ...RUN_DEFERRED, portal: { name: PORTAL_AGAIN, 
  */
 export const WATCHED = 'default_transaction_read_only'
 export const WATCH: Statement = { text: `SET LOCAL ${WATCHED} = on`, again: true }
+const WATCHING: EndMessage = { fixed: [WATCH], tags: ['SET'] }
 
 // --- what must be true where a branch's work ends ---------------------------------------------
 
@@ -82,13 +73,12 @@ export interface EndMessage {
 }
 
 const PROOF: EndMessage = { fixed: [PROVE], tags: ['SET CONSTRAINTS'] }
-/** That the transaction outlived the message in which its claim was written last. */
-export const PROOF_AGAIN: EndMessage = { fixed: [PROVE_AGAIN], tags: ['SET CONSTRAINTS'] }
 
 /** The role that logged in, which owns what is prepared: recovery logs in as it. */
 const OWN_ROLE = set('role TO DEFAULT')
 /** A wait for replication that was cut off is only a warning: nobody may have switched them off. */
-const WARN = set('client_min_messages = warning')
+const WARNINGS: Statement = { text: 'SET LOCAL client_min_messages = warning', again: true }
+const WARN: EndMessage = { fixed: [WARNINGS], tags: ['SET'] }
 /**
  * Durable at least on the local disk. To wait for more is the user's choice; without a synchronous
  * standby there is nothing more to wait for.
@@ -123,15 +113,31 @@ function forBoth(make: (durable: EndMessage) => EndMessage): Record<Replication,
   return { none: make(DURABLE.none), synchronous: make(DURABLE.synchronous) }
 }
 
-const SECURED = forBoth((durable) => together(PROOF, WARN, durable))
 const BEFORE_MARK = forBoth((durable) => together(PROOF, WARN, durable, OWN_ROLE))
-const BOUND_AGAIN: EndMessage = { fixed: [BIND_AGAIN], tags: [] }
-const BEFORE_CLAIM = forBoth((durable) => together(BOUND_AGAIN, PROOF, WARN, durable, OWN_ROLE))
+
+/**
+ * The proof runs what was deferred, and that may end the transaction: a COMMIT or ROLLBACK that a
+ * trigger hides takes effect at the end of the message, with a yes of every statement in it. Where
+ * the message ends with PREPARE or COMMIT, the server ends the session instead. Where it does not,
+ * it is watched whether the transaction outlives it; and if that can't be heard, another message
+ * executes a portal that was bound in it. That one may run nothing of the user's: what was deferred
+ * can have deferred something again.
+ */
+const AGAIN = `${PORTAL}_again`
+const BIND_AGAIN: EndMessage = {
+  fixed: [{ ...WARNINGS, portal: { name: AGAIN, step: 'bind' } }],
+  tags: [],
+}
+export const PROVE_AGAIN: EndMessage = {
+  fixed: [{ ...WARNINGS, portal: { name: AGAIN, step: 'execute' } }],
+  tags: WARN.tags,
+}
+const SECURED = forBoth((durable) => together(PROOF, BIND_AGAIN, WARN, durable))
+const BEFORE_CLAIM = forBoth((durable) =>
+  together(PROOF, BIND_AGAIN, WARN, durable, OWN_ROLE, WATCHING),
+)
 
 export const COMMIT: Statement = { text: 'COMMIT', again: true }
-/** COMMIT where all that must be true of it was made so by the message before. */
-export const COMMIT_ONLY: EndMessage = { fixed: [COMMIT], tags: [] }
-
 /** COMMIT behind what has to be true first, in one message. */
 function thenCommit(before: EndMessage): EndMessage {
   return { fixed: [...before.fixed, COMMIT], tags: before.tags }
@@ -142,9 +148,9 @@ function thenCommit(before: EndMessage): EndMessage {
  * alone is as durable as its owner wants it.
  */
 export const COMMIT_ALONE = thenCommit(together(PROOF, WARN))
-/** COMMIT behind a claim that was written last, where the transaction was not proven since. */
-export const COMMIT_AGAIN = thenCommit(PROOF_AGAIN)
-const COMMIT_SECURED = forBoth((durable) => thenCommit(together(PROOF, WARN, durable)))
+const COMMIT_SECURING = forBoth((durable) => thenCommit(together(PROOF, WARN, durable)))
+/** Once more: what was deferred may have gone back to a savepoint since, behind the settings. */
+const COMMIT_SECURED = forBoth((durable) => thenCommit(together(WARN, durable)))
 
 /** From there on only Assent talks to this connection, which may be idle for a shorter time. */
 function idleFor(before: EndMessage, idleMs: number | undefined): EndMessage {
@@ -217,9 +223,12 @@ function orStop(condition: string): string {
   return `SELECT 1 OPERATOR(pg_catalog./) CASE WHEN ${condition} THEN 1 ELSE 0 END`
 }
 
-/** COMMIT of such a decider, where nobody need be asked beforehand. */
-export function securedCommit(replication: Replication): EndMessage {
-  return COMMIT_SECURED[replication]
+/** COMMIT of a decider that has claimed; `secured` if it was asked beforehand. */
+export function decideMessage(
+  claim: 'unsecured' | 'secured',
+  replication: Replication,
+): EndMessage {
+  return claim === 'secured' ? COMMIT_SECURED[replication] : COMMIT_SECURING[replication]
 }
 
 /** What a mark is written with, at the end of the user's work. */
