@@ -109,6 +109,20 @@ describe('before others prepare, the decider is asked', () => {
     expect(await counts()).toEqual([1, 1, 0])
   })
 
+  test('but not where a statement has set something else, like who the tenant is', async () => {
+    const { assent, said, counts } = await observed()
+    await assent.transaction(async ({ orders, stock }) => {
+      for (const handle of [stock, orders]) {
+        await handle.query("select set_config('app.tenant', $1, true)", ['a'])
+        await handle.query('set search_path to public')
+        await handle.query(INSERT)
+      }
+    })
+    // What was prepared is ended on a connection of Assent's own, which is not seen here.
+    expect(said).toEqual(['orders first-claim', 'stock vote', 'orders decide'])
+    expect(await counts()).toEqual([1, 1, 0])
+  })
+
   test('but not for a savepoint that was rolled back to: the claim is older', async () => {
     const { assent, said, counts } = await observed()
     await assent.transaction(async ({ orders, stock }) => {

@@ -46,6 +46,27 @@ test.each([
   expect(effects(text)).toEqual(expected)
 })
 
+test.each([
+  ['set default_transaction_read_only = on', true],
+  ['reset default_transaction_read_only', true],
+  ['set session characteristics as transaction read only', true],
+  ['set u&"def\\0061ult_tr\\0061nsaction_read_only" = on', true],
+  ['set transaction isolation level serializable', true],
+  ["select set_config('default_transaction_read_only', 'on', false)", true],
+  ['select set_config($1, $2, true)', true],
+  ["select set_config('default_' || 'transaction_isolation', 'serializable', true)", true],
+  ["select set_config('app.tenant', $1, true), set_config($2, $3, true)", true],
+  ["select set_config(e'app.tenant', $1, true)", true],
+  ["select set_config('app.tenant', $1, true), pg_catalog.set_config ( 'a.b' , 'c', false)", false],
+  ['set search_path to a, b', false],
+  ['reset search_path', false],
+  ['set constraints all deferred', false],
+  ['set role none', false],
+  ['update t set x = 1', false],
+])('%j may set the mode of this or later transactions: %j', (text, expected) => {
+  expect(effectsOf(text).map(({ setsMode }) => setsMode)).toEqual([expected])
+})
+
 test('no text takes long to read', () => {
   const text = `${'select 1; '.repeat(2_000)}${"'".repeat(2_001)}${'/*'.repeat(2_000)}`
   expect(effects(text)).toHaveLength(2_001)

@@ -214,9 +214,9 @@ export class GuardedConnection implements WireListener {
     const effects = effectsOf(textOf(query))
     // Parsed before under its name: nobody sees what it is.
     if (effects.length === 0) this.#marks = 'maybe touched'
-    for (const { effect, namesMarks } of effects) {
+    for (const { effect, setsMode, namesMarks } of effects) {
       if (effect === 'session' || effect === 'role') this.#session = 'touched'
-      if (effect === 'mode' || effect === 'session') this.#mode = 'maybe set'
+      if (setsMode) this.#mode = 'maybe set'
       if (namesMarks) this.#marks = 'maybe touched'
       if (effect === 'rollback-to') this.#harmlessRollbacks += 1
     }

@@ -30,6 +30,8 @@ interface StatementEffect {
   readonly effect: Effect
   /** `sees data`: it takes a snapshot by itself. */
   readonly verb: 'sees data' | 'copy' | 'other'
+  /** It may set the transaction's mode, or what new transactions begin with. */
+  readonly setsMode: boolean
   /** It has the name of Assent's marks in it, or hides what it does: it may change them. */
   readonly namesMarks: boolean
   readonly statement: string
@@ -60,11 +62,20 @@ function readEffects(text: string): readonly StatementEffect[] {
     const verb = verbOf(statement)
     if (isInBody) {
       isInBody = !/^end\b/i.test(statement)
-      return { effect: 'none', verb, namesMarks, statement }
+      return { effect: 'none', verb, setsMode: false, namesMarks, statement }
     }
     isInBody = /^create\b[\s\S]*\bbegin\s+atomic\b/i.test(statement)
-    return { effect: effectOf(statement), verb, namesMarks, statement }
+    const effect = effectOf(statement)
+    const setsMode = effect === 'mode' || maySetMode(statement)
+    return { effect, verb, setsMode, namesMarks, statement }
   })
+}
+
+/** Unless it sets what it names, and that is something else: a search path, or who the tenant is. */
+function maySetMode(statement: string): boolean {
+  const rest = statement.replace(/set_config\s*\(\s*'[^']*'\s*,/gi, '')
+  if (/set_config/i.test(rest)) return true
+  return /^(?:set|reset|discard)\b/i.test(rest) && /transaction|characteristics|u&/i.test(rest)
 }
 
 function verbOf(statement: string): StatementEffect['verb'] {
