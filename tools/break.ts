@@ -328,6 +328,20 @@ const OTHERS: readonly Breakage[] = [
     tests: REAL,
   },
   {
+    name: 'COMMIT does not prove that a claim that was written anew is still there',
+    file: 'src/systems/pg/mark.ts',
+    find: 'thenCommit(together(PROVE_AGAIN, durable))',
+    replace: 'thenCommit(together(WARN, durable))',
+    tests: REAL,
+  },
+  {
+    name: 'a claim that a hidden COMMIT made durable, unseen, is left behind',
+    file: 'src/systems/pg/branch.ts',
+    find: "this.#claim === 'none' && this.#guard.mode === 'maybe set'",
+    replace: 'false',
+    tests: REAL,
+  },
+  {
     name: 'a claim that has become another mark is taken for that',
     file: 'src/systems/pg/branch.ts',
     find: 'if (first !== undefined && isSame(first.mark, mark)) return this.#secure(first)',

@@ -122,6 +122,15 @@ test('trouble outside of any transaction, before the deciding statement, may be 
   }
   const noPortal = failed('34000', [], 'I')
   expect(readAnswer(reply(expected, noPortal), expected)).toMatchObject({ answer: 'no' })
+  const claimed = failed('08006', [], 'I')
+  expect(readAnswer(reply(CLAIMED, claimed), CLAIMED)).toMatchObject({ answer: 'unknown' })
+})
+
+test('an error behind the tag of the deciding statement is not that statement’s', () => {
+  for (const expected of [PREPARED, COMMITTED]) {
+    const over = failed('0A000', expected.tags, 'I')
+    expect(readAnswer(reply(expected, over), expected)).toMatchObject({ answer: 'unknown' })
+  }
 })
 
 test('a claim decides nothing: an error or no row is a no', () => {

@@ -12,6 +12,7 @@ const INSERT = 'insert into t values (1)'
 const END = "select run('EXECUTE again')"
 const ENDS = ['ROLLBACK AND CHAIN', 'COMMIT AND CHAIN', 'COMMIT'] as const
 type End = (typeof ENDS)[number]
+type Scene = Awaited<ReturnType<typeof observed>>
 
 async function endable(end: End) {
   const scene = await observed({ max: 1 })
@@ -130,6 +131,21 @@ describe('behind a hidden COMMIT, something else goes wrong', () => {
   )
 })
 
+test('nor where the function throws and nothing shows the COMMIT', async () => {
+  const { assent, counts, decisions } = await endable('COMMIT AND CHAIN')
+  const mine = new Error('changed my mind')
+  const work = assent.transaction(async ({ orders, stock }) => {
+    await stock.query(INSERT)
+    await orders.query(INSERT)
+    await orders.query('set default_transaction_read_only = on')
+    await orders.query(END)
+    throw mine
+  })
+  await expect(work).rejects.toBe(mine)
+  expect(await counts()).toEqual([1, 0, 0])
+  expect(await decisions()).toEqual([])
+})
+
 test('what a transaction’s end is known by may be set by others: it costs messages, and no more', async () => {
   const { assent, said, counts } = await observed()
   await assent.transaction(async ({ orders, stock }) => {
@@ -210,7 +226,7 @@ test('cursors, savepoints and what is deallocated leave it alone', async () => {
 })
 
 /** In `orders`, whatever is inserted into `u` has the transaction ended when what was deferred runs. */
-async function endDeferred(scene: Awaited<ReturnType<typeof endable>>): Promise<void> {
+async function endDeferred(scene: Pick<Scene, 'databases'>): Promise<void> {
   await scene.databases.orders.sql(`create table u (x int);
     create function ender() returns trigger language plpgsql as
       'begin execute ''EXECUTE again''; return null; end';
@@ -339,6 +355,31 @@ describe.each(ENDS)('a hidden %s, behind a claim that is written last', (end) =>
     expect(await counts()).toEqual([kept, 0, 0])
     expect(await decisions()).toEqual([])
   })
+})
+
+test('a claim that is written anew, and undone by a hidden ROLLBACK TO, is not committed', async () => {
+  const scene = await observed({ max: 1 })
+  const { assent, databases, ways, counts } = scene
+  const client = await ways.orders.pool.connect()
+  await client.query('begin')
+  await client.query('savepoint a')
+  await client.query({ name: 'again', text: 'rollback to a' })
+  await client.query('rollback')
+  client.release()
+  await endDeferred(scene)
+  const work = assent.transaction(async ({ orders, stock, ledger }) => {
+    await stock.query(INSERT)
+    await orders.query(INSERT)
+    await orders.query('savepoint a')
+    await orders.query('insert into u values (1)')
+    await ledger.query(INSERT)
+  })
+  await refused(work)
+  expect(await counts()).toEqual([0, 0, 0])
+  for (const database of Object.values(databases)) {
+    expect(await database.sql('select txid from assent.mark')).toEqual([])
+    expect(await database.prepared()).toEqual([])
+  }
 })
 
 test('a deferred trigger’s own missing cursor is told as what it is', async () => {

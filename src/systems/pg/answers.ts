@@ -77,14 +77,17 @@ export const DEFINITE_ANSWERS: readonly DefiniteAnswer[] = [
     means: 'an error before the statement that decides: the server skipped that one',
     when: (reply, expected) =>
       reply.error !== undefined &&
-      (expected.decides === 'none' ||
-        (reply.tags.length < expected.decides && !isMadeUp(reply.error, reply.status))),
+      (expected.decides === 'none' || reply.tags.length < expected.decides) &&
+      !isMadeUp(reply.error, reply.status),
   },
   {
     answer: 'no',
     means: 'the deciding statement failed, and the server is ready outside a transaction',
-    when: (reply) =>
-      reply.error !== undefined && reply.status === 'I' && !isServerTrouble(reply.error.code),
+    when: (reply, expected) =>
+      reply.error !== undefined &&
+      reply.tags.length === expected.decides &&
+      reply.status === 'I' &&
+      !isServerTrouble(reply.error.code),
   },
 ]
 

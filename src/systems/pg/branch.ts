@@ -25,7 +25,14 @@ import {
   securedMessage,
   voteMessage,
 } from './mark.ts'
-import type { EndMessage, FirstClaim, MarkFacts, MarkMessage, Replication } from './mark.ts'
+import type {
+  DeciderClaim,
+  EndMessage,
+  FirstClaim,
+  MarkFacts,
+  MarkMessage,
+  Replication,
+} from './mark.ts'
 import { notAllowed, notTheSame, staleEpoch, tablesGone } from './mark-errors.ts'
 import { send } from './message.ts'
 import type { Reply } from './message.ts'
@@ -62,8 +69,8 @@ export class PgBranch implements Branch {
   readonly #request: JoinRequest
   readonly #session: BranchSession
   #stage: Stage = 'open'
-  /** `secured`: the decider was asked for all that must be true of its COMMIT. */
-  #claim: 'none' | 'unsecured' | 'secured' = 'none'
+  /** How much of what must be true of the COMMIT the decider was asked for beforehand. */
+  #claim: 'none' | DeciderClaim = 'none'
   /** Before anybody was asked for a vote, it was found that the transaction had been ended. */
   #isLeft = false
   #stopPassing: (() => void) | undefined
@@ -134,13 +141,7 @@ export class PgBranch implements Branch {
     if (refusal !== undefined) return refusal
     const first = this.#session.claimed
     if (first !== undefined && isSame(first.mark, mark)) return this.#secure(first)
-    const message = claimMessage(this.#markFacts(mark), this.#shorterIdleMs())
-    const reply = await send(this.client, message.own, message.fixed)
-    const foundNoEpoch = reply.kind === 'answered' && reply.tags.at(-1) === 'INSERT 0 0'
-    const answer = await this.#secureBy(reply, message)
-    if (answer.answer !== 'no' || !foundNoEpoch || this.#isLeft) return answer
-    this.#facts.onStaleEpoch()
-    return { answer: 'no', cause: staleEpoch(this.name, mark.id.epoch) }
+    return this.#secureBy(claimMessage(this.#markFacts(mark), this.#shorterIdleMs()), mark)
   }
 
   /**
@@ -165,27 +166,32 @@ export class PgBranch implements Branch {
     const isThere = guard.marks === 'untouched'
     const isSafe = isFresh && isThere && guard.isUnchanged() && idleMs === undefined
     if (isSafe && !this.#facts.hasDeferred()) return { answer: 'yes' }
-    const message = securedMessage(this.#markFacts(first.mark), first, idleMs)
-    const reply = await send(this.client, message.own, message.fixed)
-    return this.#secureBy(reply, message)
+    return this.#secureBy(securedMessage(this.#markFacts(first.mark), first, idleMs), first.mark)
   }
 
-  /** Reads the reply to a message that ran what was deferred, and left the transaction open. */
-  async #secureBy(reply: Reply, { tags, markAt }: MarkMessage): Promise<Answer> {
-    const answer = readAnswer(reply, open(tags))
+  /** Sends a message that runs what was deferred, and leaves the transaction open. */
+  async #secureBy(message: MarkMessage, mark: Mark): Promise<Answer> {
+    const first = this.#session.claimed
+    const guard = this.#guard
+    const wasUnchanged = guard.isUnchanged()
+    const reply = await send(this.client, message.own, message.fixed)
+    const answer = readAnswer(reply, open(message.tags))
     this.#stage = stageAfter(reply, answer, 'open')
-    if (answer.answer === 'yes') {
-      if (!this.#guard.isUnchanged()) return this.#proveAgain()
-      this.#claim = 'secured'
-      return answer
+    if (reply.kind === 'answered' && reply.error === undefined) {
+      if (reply.status === 'I') return this.#left()
+      const again = guard.isUnchanged() ? undefined : await this.#proveAgain()
+      if (again !== undefined && again.answer !== 'yes') return again
+      if (answer.answer === 'yes') this.#claim = again === undefined ? 'secured' : 'proven'
+      if (reply.tags.at(-1) === 'INSERT 0 0') {
+        this.#facts.onStaleEpoch()
+        return { answer: 'no', cause: staleEpoch(this.name, mark.id.epoch) }
+      }
     }
-    const isAnswered = reply.kind === 'answered' && reply.error === undefined
-    if (isAnswered && reply.status === 'I') return this.#left()
-    const explained = this.#explained(answer, reply, markAt)
+    const explained = this.#explained(answer, reply, message.markAt)
     // Its answer is what would have told a COMMIT, of the claim as well, from nothing at all.
-    const isDoubtful = this.claimed !== undefined && !this.#guard.isUnchanged()
+    const isDoubtful = first !== undefined && !wasUnchanged
     if (isDoubtful && explained.answer === 'unknown') return this.#left()
-    this.#isLeft = hasLeft(explained) || isDoubtful
+    this.#isLeft = hasLeft(explained)
     return explained
   }
 
@@ -195,7 +201,6 @@ export class PgBranch implements Branch {
     const reply = await send(this.client, [], fixed)
     const answer = readAnswer(reply, open(tags))
     this.#stage = stageAfter(reply, answer, 'open')
-    if (answer.answer === 'yes') this.#claim = 'secured'
     const explained = this.#explained(answer, reply, undefined)
     return explained.answer === 'unknown' || hasLeft(explained) ? this.#left() : explained
   }
@@ -213,7 +218,10 @@ export class PgBranch implements Branch {
     const reply = await send(this.client, own, fixed)
     const answer = readAnswer(reply, prepared(tags))
     this.#stage = stageAfter(reply, answer, 'prepared')
-    return this.#explained(answer, reply, markAt)
+    const explained = this.#explained(answer, reply, markAt)
+    // It may have claimed first, before another one had to decide.
+    this.#isLeft = hasLeft(explained)
+    return explained
   }
 
   async commit(): Promise<Answer> {
@@ -228,7 +236,7 @@ export class PgBranch implements Branch {
     this.#stage = stageAfter(reply, answer, 'over')
     if (this.#stage === 'open') await this.#rollBack()
     this.#release()
-    return this.#claim === 'secured' ? answer : this.#explained(answer, reply, undefined)
+    return this.#explained(answer, reply, undefined)
   }
 
   async end(decision: 'commit' | 'abort', gid: Gid | undefined): Promise<EndAnswer> {
@@ -236,9 +244,11 @@ export class PgBranch implements Branch {
     const isMaybePrepared = this.#stage === 'prepared' || this.#stage === 'unclear'
     if (isMaybePrepared && gid !== undefined) return this.#endPrepared(decision, gid)
     if (this.#stage === 'open') await this.#rollBack()
-    // A COMMIT of the user's may have made it durable, and nobody was asked for a vote.
-    const hasEscaped = this.claimed !== undefined && this.fault()?.outcome === 'unknown'
-    if (this.#isLeft || hasEscaped) await this.#facts.withdraw(this.#request.txid)
+    // A COMMIT of the user's may have made it durable, and nobody was asked for a vote by it.
+    const isUnwatched = this.#claim === 'none' && this.#guard.mode === 'maybe set'
+    const mayBeDurable = this.fault()?.outcome === 'unknown' || isUnwatched
+    if (this.#isLeft || (this.claimed !== undefined && mayBeDurable))
+      await this.#facts.withdraw(this.#request.txid)
     this.#release()
     // Safe: COMMIT was never sent on this connection, so the server rolls back whatever is open.
     return { answer: 'done' }

@@ -87,6 +87,11 @@ export class GuardedConnection implements WireListener {
     return this.#marks
   }
 
+  /** Whether a statement may have set what is watched, or the transaction's mode. */
+  get mode(): 'kept' | 'maybe set' {
+    return this.#mode
+  }
+
   /**
    * Whether what is watched shows that the transaction is still the one that was begun. If a statement
    * may have set it as well, it shows nothing.

@@ -148,9 +148,26 @@ function thenCommit(before: EndMessage): EndMessage {
  * alone is as durable as its owner wants it.
  */
 export const COMMIT_ALONE = thenCommit(together(PROOF, WARN))
-const COMMIT_SECURING = forBoth((durable) => thenCommit(together(PROOF, WARN, durable)))
-/** Once more: what was deferred may have gone back to a savepoint since, behind the settings. */
-const COMMIT_SECURED = forBoth((durable) => thenCommit(together(WARN, durable)))
+/**
+ * How much of what must be true of its COMMIT a decider was asked for beforehand: nothing; everything, and
+ * it was heard that the transaction was still there; everything, and that was asked as well.
+ */
+export type DeciderClaim = 'unsecured' | 'secured' | 'proven'
+
+/**
+ * The settings are set once more: what was deferred may have gone back to a savepoint, and they with it.
+ * So would a claim that was written anew; then the portal that was bound behind it is gone as well.
+ */
+const COMMIT_CLAIMED: Readonly<Record<DeciderClaim, Record<Replication, EndMessage>>> = {
+  unsecured: forBoth((durable) => thenCommit(together(PROOF, WARN, durable))),
+  secured: forBoth((durable) => thenCommit(together(PROVE_AGAIN, durable))),
+  proven: forBoth((durable) => thenCommit(together(WARN, durable))),
+}
+
+/** COMMIT of a decider that has claimed. */
+export function decideMessage(claim: DeciderClaim, replication: Replication): EndMessage {
+  return COMMIT_CLAIMED[claim][replication]
+}
 
 /** From there on only Assent talks to this connection, which may be idle for a shorter time. */
 function idleFor(before: EndMessage, idleMs: number | undefined): EndMessage {
@@ -221,14 +238,6 @@ function claimAt(ctid: number, txid: number): string {
 
 function orStop(condition: string): string {
   return `SELECT 1 OPERATOR(pg_catalog./) CASE WHEN ${condition} THEN 1 ELSE 0 END`
-}
-
-/** COMMIT of a decider that has claimed; `secured` if it was asked beforehand. */
-export function decideMessage(
-  claim: 'unsecured' | 'secured',
-  replication: Replication,
-): EndMessage {
-  return claim === 'secured' ? COMMIT_SECURED[replication] : COMMIT_SECURING[replication]
 }
 
 /** What a mark is written with, at the end of the user's work. */
