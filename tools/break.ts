@@ -126,8 +126,8 @@ const OTHERS: readonly Breakage[] = [
   {
     name: 'whitelist: without the row "the deciding statement failed"',
     file: ANSWERS,
-    find: "reply.error !== undefined && reply.status === 'I' && !isServerTrouble(reply.error.code)",
-    replace: 'reply.tags.length > 999',
+    find: 'reply.tags.length === expected.decides &&',
+    replace: 'reply.tags.length > 999 &&',
     tests: REAL,
   },
   {
@@ -189,8 +189,8 @@ const OTHERS: readonly Breakage[] = [
   {
     name: 'a mark is not acknowledged: an unclear claim is taken as yes',
     file: 'src/systems/pg/branch.ts',
-    find: "if (answer.answer !== 'no' || !foundNoEpoch) return this.#explained(answer, reply, markAt)",
-    replace: "if (answer.answer !== 'no' || !foundNoEpoch) return { answer: 'yes' }",
+    find: "if (isDoubtful && explained.answer === 'unknown') return this.#left()",
+    replace: "if (explained.answer === 'unknown') return { answer: 'yes' }",
     tests: REAL,
   },
   {
@@ -220,13 +220,6 @@ const OTHERS: readonly Breakage[] = [
     find: 'orStop(`EXISTS (SELECT FROM ${names.mark} AS mark WHERE ${claimAt(1, 2)})`)',
     replace:
       'orStop(`EXISTS (SELECT FROM ${names.mark} AS mark WHERE ${claimAt(1, 2)}) IS NOT NULL`)',
-    tests: REAL,
-  },
-  {
-    name: 'what was deferred may end the transaction unheard',
-    file: 'src/systems/pg/branch.ts',
-    find: 'const hasEnded = wasUnchanged && !guard.isUnchanged()',
-    replace: 'const hasEnded = false',
     tests: REAL,
   },
   {
@@ -267,8 +260,8 @@ const OTHERS: readonly Breakage[] = [
   {
     name: 'a claim that became durable by a hidden COMMIT stays',
     file: 'src/systems/pg/branch.ts',
-    find: 'if (this.claimed !== undefined && (this.#isLeft ||',
-    replace: "if (this.claimed !== undefined && this.#stage === 'prepared' && (this.#isLeft ||",
+    find: 'if (this.#isLeft || (this.claimed !== undefined && mayBeDurable))',
+    replace: "if (this.#stage === 'prepared')",
     tests: REAL,
   },
   {
@@ -302,15 +295,15 @@ const OTHERS: readonly Breakage[] = [
   {
     name: 'whether the transaction outlived what was deferred is not asked where nothing was heard',
     file: 'src/systems/pg/branch.ts',
-    find: 'if (!this.#guard.isUnchanged()) return this.#proveAgain()',
-    replace: '',
+    find: "isHeard ? { answer: 'yes' } : await this.#proveAgain()",
+    replace: "{ answer: 'yes' }",
     tests: REAL,
   },
   {
     name: 'what was deferred runs again in the proof that comes once more',
     file: 'src/systems/pg/mark.ts',
-    find: "{ ...WARNINGS, portal: { name: AGAIN, step: 'bind' } }",
-    replace: "{ ...RUN_DEFERRED, portal: { name: AGAIN, step: 'bind' } }",
+    find: "fixed: byPortal(WARN, 'bind')",
+    replace: "fixed: byPortal({ fixed: [RUN_DEFERRED], tags: [] }, 'bind')",
     tests: REAL,
   },
   {

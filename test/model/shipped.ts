@@ -1,7 +1,7 @@
 /**
  * Explorations of the shipped rules, as the tests run them.
  */
-import { expect } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { Bounds } from './bounds.ts'
 import { describeExploration } from './explore.ts'
 import { exploreProtocol } from './model.ts'
@@ -15,6 +15,17 @@ export function drainShipped(name: string, bounds: Bounds): Explored {
   expect(found.violation).toBeUndefined()
   expect(found.drained).toBe(true)
   return found
+}
+
+/** Drains each in a test of its own. What they have found is there once these have run. */
+export function drainEach(all: Readonly<Record<string, Bounds>>): readonly Explored[] {
+  const explored: Explored[] = []
+  describe('every reachable world keeps every promise', () => {
+    test.for(Object.entries(all))('%s', ([name, bounds]) => {
+      explored.push(drainShipped(name, bounds))
+    })
+  })
+  return explored
 }
 
 /** What all of them together have seen, sorted and each once. */

@@ -179,9 +179,10 @@ export class PgBranch implements Branch {
     this.#stage = stageAfter(reply, answer, 'open')
     if (reply.kind === 'answered' && reply.error === undefined) {
       if (reply.status === 'I') return this.#left()
-      const again = guard.isUnchanged() ? undefined : await this.#proveAgain()
-      if (again !== undefined && again.answer !== 'yes') return again
-      if (answer.answer === 'yes') this.#claim = again === undefined ? 'secured' : 'proven'
+      const isHeard = guard.isUnchanged()
+      const again: Answer = isHeard ? { answer: 'yes' } : await this.#proveAgain()
+      if (again.answer !== 'yes') return again
+      if (answer.answer === 'yes') this.#claim = isHeard ? 'secured' : 'proven'
       if (reply.tags.at(-1) === 'INSERT 0 0') {
         this.#facts.onStaleEpoch()
         return { answer: 'no', cause: staleEpoch(this.name, mark.id.epoch) }

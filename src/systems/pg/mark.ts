@@ -77,8 +77,7 @@ const PROOF: EndMessage = { fixed: [PROVE], tags: ['SET CONSTRAINTS'] }
 /** The role that logged in, which owns what is prepared: recovery logs in as it. */
 const OWN_ROLE = set('role TO DEFAULT')
 /** A wait for replication that was cut off is only a warning: nobody may have switched them off. */
-const WARNINGS: Statement = { text: 'SET LOCAL client_min_messages = warning', again: true }
-const WARN: EndMessage = { fixed: [WARNINGS], tags: ['SET'] }
+const WARN = set('client_min_messages = warning')
 /**
  * Durable at least on the local disk. To wait for more is the user's choice; without a synchronous
  * standby there is nothing more to wait for.
@@ -124,14 +123,13 @@ const BEFORE_MARK = forBoth((durable) => together(PROOF, WARN, durable, OWN_ROLE
  * can have deferred something again.
  */
 const AGAIN = `${PORTAL}_again`
-const BIND_AGAIN: EndMessage = {
-  fixed: [{ ...WARNINGS, portal: { name: AGAIN, step: 'bind' } }],
-  tags: [],
+const BIND_AGAIN: EndMessage = { fixed: byPortal(WARN, 'bind'), tags: [] }
+export const PROVE_AGAIN: EndMessage = { fixed: byPortal(WARN, 'execute'), tags: WARN.tags }
+
+function byPortal({ fixed }: EndMessage, step: 'bind' | 'execute'): readonly Statement[] {
+  return fixed.map((statement) => ({ ...statement, portal: { name: AGAIN, step } }))
 }
-export const PROVE_AGAIN: EndMessage = {
-  fixed: [{ ...WARNINGS, portal: { name: AGAIN, step: 'execute' } }],
-  tags: WARN.tags,
-}
+
 const SECURED = forBoth((durable) => together(PROOF, BIND_AGAIN, WARN, durable))
 const BEFORE_CLAIM = forBoth((durable) =>
   together(PROOF, BIND_AGAIN, WARN, durable, OWN_ROLE, WATCHING),
