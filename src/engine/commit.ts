@@ -4,7 +4,7 @@
  * Owns: performing the messages of one transaction.
  * Never: has a rule of its own about order; the machines read that from the ordering table.
  */
-import { assertNever, onePhase, twoPhase } from '../protocol/index.ts'
+import { assertNever, invariant, onePhase, twoPhase } from '../protocol/index.ts'
 import type { Gid, OnePhasePlan, TransactionId, TwoPhasePlan } from '../protocol/index.ts'
 import type { Branch, Mark, Participant, World } from '../ports/index.ts'
 import { backoffMs } from './backoff.ts'
@@ -14,11 +14,14 @@ import type { Over } from './over.ts'
 import type { Recovery } from './recover.ts'
 
 export interface Commitment {
-  readonly branches: ReadonlyMap<string, Branch>
+  readonly branches: readonly Branch[]
+  /** Those of the branches, and more. */
   readonly participants: ReadonlyMap<string, Participant>
   readonly recovery: Recovery
   readonly world: World
   readonly over: Over
+  /** Called once, when nothing is left for this process to do. */
+  readonly onFinished: () => void
 }
 
 type TwoPhaseHearer = Hearer<twoPhase.TwoPhaseEvent>
@@ -86,6 +89,7 @@ class TwoPhaseMessages implements Machine<
 
   onFinished(): void {
     this.#awaited.stop()
+    this.#commitment.onFinished()
   }
 
   perform(effect: twoPhase.TwoPhaseEffect, hearer: TwoPhaseHearer): Performed {
@@ -153,7 +157,7 @@ class TwoPhaseMessages implements Machine<
     if (this.#asks > 1) {
       await world.sleep(backoffMs(ASK_BACKOFF, this.#asks - 1, world), over.signal)
     }
-    const answer = await named(participants, this.#plan.decider).ask(this.#id)
+    const answer = await participantNamed(participants, this.#plan.decider).ask(this.#id)
     return { type: 'asked', answer }
   }
 
@@ -174,7 +178,7 @@ class TwoPhaseMessages implements Machine<
     if (name === this.#plan.decider) return { type: 'recovered', branch: name, result: 'left' }
     const { recovery, participants, over } = this.#commitment
     const known = this.#applied.includes(name) ? 'commit' : 'nothing'
-    const participant = named(participants, name)
+    const participant = participantNamed(participants, name)
     const isWaitedFor = (): boolean => !this.#isTold && !over.isOver
     const result = await recovery.handOver(participant, this.#gid(name), known, isWaitedFor)
     return { type: 'recovered', branch: name, result }
@@ -203,14 +207,14 @@ class OnePhaseMessages implements Machine<
 > {
   readonly begin: onePhase.OnePhaseState
   readonly over: Over
-  readonly #branches: ReadonlyMap<string, Branch>
+  readonly #commitment: Commitment
   readonly #awaited: Awaited<onePhase.OnePhaseEvent>
 
-  constructor(plan: OnePhasePlan, { branches, over, world }: Commitment) {
+  constructor(plan: OnePhasePlan, commitment: Commitment) {
     this.begin = onePhase.begin(plan)
-    this.over = over
-    this.#branches = branches
-    this.#awaited = new Awaited(world)
+    this.over = commitment.over
+    this.#commitment = commitment
+    this.#awaited = new Awaited(commitment.world)
   }
 
   step(state: onePhase.OnePhaseState, event: onePhase.OnePhaseEvent): onePhase.OnePhaseStep {
@@ -231,13 +235,14 @@ class OnePhaseMessages implements Machine<
 
   onFinished(): void {
     this.#awaited.stop()
+    this.#commitment.onFinished()
   }
 
   perform(effect: onePhase.OnePhaseEffect, hearer: Hearer<onePhase.OnePhaseEvent>): Performed {
     switch (effect.send) {
       case 'commit-reader': {
         const { branch } = effect
-        const reader = named(this.#branches, branch)
+        const reader = named(this.#commitment.branches, branch)
         return this.#awaited.answer(reader, reader.commit(), hearer, (answer) => ({
           type: 'reader-committed',
           branch,
@@ -245,7 +250,7 @@ class OnePhaseMessages implements Machine<
         }))
       }
       case 'commit': {
-        const writer = named(this.#branches, effect.branch)
+        const writer = named(this.#commitment.branches, effect.branch)
         return this.#awaited.answer(writer, writer.commit(), hearer, (answer) => ({
           type: 'committed',
           answer,
@@ -253,7 +258,7 @@ class OnePhaseMessages implements Machine<
       }
       case 'undo': {
         const { branch } = effect
-        const undone = named(this.#branches, branch)
+        const undone = named(this.#commitment.branches, branch)
         return this.#awaited.bounded(undone, undone.end('abort', undefined), hearer, (answer) => ({
           type: 'ended',
           branch,
@@ -268,6 +273,15 @@ class OnePhaseMessages implements Machine<
         return assertNever(effect)
     }
   }
+}
+
+function participantNamed(
+  participants: ReadonlyMap<string, Participant>,
+  name: string,
+): Participant {
+  const participant = participants.get(name)
+  invariant(participant !== undefined, `the plan names ${name}, which is not configured`)
+  return participant
 }
 
 /** Of what is not bounded here. */

@@ -11,10 +11,9 @@ import type { Branch, World } from '../ports/index.ts'
 import { LIMITS } from './limits.ts'
 import type { Over } from './over.ts'
 
-/** A machine that runs: `told` when the caller may be told, `finished` when nothing is left. */
+/** A machine that runs: `told` when the caller may be told. */
 export interface Running<State> {
   readonly told: Promise<State>
-  readonly finished: Promise<void>
   /** Tells the machine that a handle was used after the work had ended. */
   readonly object: (branch: string, cause: unknown) => void
 }
@@ -47,7 +46,7 @@ export interface Machine<State, Event, Effect> {
   isCommitOut(state: State): boolean
   perform(effect: Effect, hearer: Hearer<Event>): Performed
   onOver(): void
-  /** Nothing is left for this process to do. */
+  /** Called once: nothing is left for this process to do. */
   onFinished(): void
 }
 
@@ -64,7 +63,6 @@ class Interpreter<State, Event, Effect> implements Running<State>, Hearer<Event>
   readonly #machine: Machine<State, Event, Effect>
   readonly #world: World
   readonly #told = Promise.withResolvers<State>()
-  readonly #finished = Promise.withResolvers<undefined>()
   #state: State
   #isFinished = false
   #hasFailed = false
@@ -79,10 +77,6 @@ class Interpreter<State, Event, Effect> implements Running<State>, Hearer<Event>
 
   get told(): Promise<State> {
     return this.#told.promise
-  }
-
-  get finished(): Promise<void> {
-    return this.#finished.promise
   }
 
   start(): void {
@@ -128,7 +122,6 @@ class Interpreter<State, Event, Effect> implements Running<State>, Hearer<Event>
     this.#isFinished = true
     this.#stopWaiting()
     this.#machine.onFinished()
-    this.#finished.resolve(undefined)
   }
 
   async #over(): Promise<void> {
@@ -175,7 +168,7 @@ interface Unanswered {
 /** The branches that have a message of ours unanswered, and the bound on waiting for each. */
 export class Awaited<Event> {
   readonly #world: World
-  #unanswered: Unanswered[] = []
+  readonly #unanswered: Unanswered[] = []
   /** One timer for all of a transaction's messages. */
   #cancelTimer: (() => void) | undefined
 
@@ -236,7 +229,7 @@ export class Awaited<Event> {
   }
 
   #isAnswered(answered: Unanswered): void {
-    this.#unanswered = this.#unanswered.filter((unanswered) => unanswered !== answered)
+    this.#unanswered.splice(this.#unanswered.indexOf(answered), 1)
   }
 
   #startTimer(ms: number): () => void {
@@ -255,9 +248,9 @@ export class Awaited<Event> {
   }
 }
 
-/** Looks up what a plan names. */
-export function named<T>(things: ReadonlyMap<string, T>, name: string): T {
-  const thing = things.get(name)
+/** Looks up what a plan names, among the few that there are. */
+export function named<T extends { readonly name: string }>(things: readonly T[], name: string): T {
+  const thing = things.find((one) => one.name === name)
   invariant(thing !== undefined, `the plan names ${name}, which did not join`)
   return thing
 }

@@ -2,6 +2,7 @@
  * Why a transaction went no further than its work, in words.
  */
 import { AssentError } from '../protocol/index.ts'
+import type { MarkSite } from '../ports/index.ts'
 
 /** As the statement's own error; what became of the transaction, its promise tells. */
 export function ended(name: string): AssentError {
@@ -29,7 +30,9 @@ export function cannotPrepare(
   })
 }
 
-export function refuseSameDatabase(names: readonly string[], ids: readonly string[]): void {
+/** @throws AssentError when two of the sites, in the order of the names, are one database */
+export function refuseSameDatabase(names: readonly string[], sites: readonly MarkSite[]): void {
+  const ids = sites.map((site) => site.databaseId)
   const at = ids.findIndex((id, index) => ids.indexOf(id) !== index)
   if (at === -1) return
   const twin = names[ids.indexOf(ids[at] ?? '')]

@@ -7,7 +7,7 @@
  * Never: sends anything of the commit path itself.
  */
 import { AssentError, formatTransactionId, settle } from '../protocol/index.ts'
-import type { Plan, TransactionId, TwoPhasePlan } from '../protocol/index.ts'
+import type { OnePhasePlan, Plan, TransactionId, TwoPhasePlan } from '../protocol/index.ts'
 import type {
   Branch,
   BranchFault,
@@ -58,28 +58,20 @@ export interface Committed<T> {
 
 class Joining {
   readonly name: string
+  /** Whoever waits for it finds `joined` or `failure` set already: they are set by its first waiter. */
+  readonly branch: Promise<Branch>
   joined: Branch | undefined
   failure: { readonly error: unknown } | undefined
-  #branch: Promise<Branch> | undefined
 
-  constructor(name: string) {
+  constructor(name: string, branch: Promise<Branch>) {
     this.name = name
-  }
-
-  /** Whoever waits for it finds `joined` or `failure` set already. */
-  get branch(): Promise<Branch> {
-    return this.#branch ?? Promise.reject(new Error(`${this.name} has not begun to join`))
-  }
-
-  begin(branch: Promise<Branch>): void {
-    this.#branch = branch.then(
+    this.branch = branch
+    branch.then(
       (joined) => {
         this.joined = joined
-        return joined
       },
       (error: unknown) => {
         this.failure = { error }
-        throw error
       },
     )
   }
@@ -89,7 +81,7 @@ export class Run {
   readonly #setting: RunSetting
   readonly #options: RunOptions
   /** In the order of joining. */
-  readonly #joinings = new Map<string, Joining>()
+  readonly #joinings: Joining[] = []
   #stage: 'working' | 'settled' = 'working'
   #plan: Plan | undefined
   /** A participant that was used after the work had ended. */
@@ -112,11 +104,9 @@ export class Run {
       this.#objection(name)
       return Promise.reject(ended(name))
     }
-    const before = this.#joinings.get(name)
-    if (before !== undefined) return before.branch
-    const joining = new Joining(name)
-    this.#joinings.set(name, joining)
-    joining.begin(this.#begin(name))
+    for (const before of this.#joinings) if (before.name === name) return before.branch
+    const joining = new Joining(name, this.#begin(name))
+    this.#joinings.push(joining)
     return joining.branch
   }
 
@@ -147,7 +137,8 @@ export class Run {
    */
   #firstClaim(name: string, participant: Participant): Mark | undefined {
     const { reads, decider, txid } = this.#options
-    const writers = [...this.#joinings.values()].filter((joining) => !reads.has(joining.name))
+    if (this.#joinings.length < 2) return undefined
+    const writers = this.#joinings.filter((joining) => !reads.has(joining.name))
     const isDecider = writers.length > 1 && name === (decider ?? writers[1]?.name)
     const others = writers.filter((joining) => joining.name !== name)
     if (!isDecider || others.some(({ joined }) => joined?.canPrepare === false)) return undefined
@@ -174,7 +165,8 @@ export class Run {
     const plan = this.#settle()
     if (plan instanceof AssentError) throw await this.#rollBack({ kind: 'thrown', error: plan })
     this.#plan = plan
-    const id = await this.#commit(plan)
+    const id =
+      plan.protocol === 'one-phase' ? await this.#commitAlone(plan) : await this.#commitAll(plan)
     return { value, id }
   }
 
@@ -189,35 +181,38 @@ export class Run {
     return cannotPrepare(settled.refused, this.#options.decider)
   }
 
-  async #commit(plan: Plan): Promise<string> {
-    const { participants, world, recovery } = this.#setting
-    const { over, txid } = this.#options
-    const branches = new Map(this.#branches().map((branch) => [branch.name, branch]))
-    const commitment: Commitment = { branches, participants, recovery, world, over }
-    const isRetryable = (name: string, error: unknown): boolean =>
-      participants.get(name)?.isRetryable(error) ?? false
-    // Whatever happened, no connection outlives its transaction.
-    const afterwards = (finished: Promise<void>): void => {
-      const ended = this.#setting.background()
-      void finished.then(() => {
-        for (const branch of branches.values()) branch.leave()
-        ended()
-      })
-    }
-    if (plan.protocol === 'one-phase') {
-      const running = this.#watched(commitOnePhase(plan, commitment))
-      afterwards(running.finished)
-      const error = onePhaseError(await running.told, { transactionId: txid, txid, isRetryable })
-      if (error !== undefined) throw error
-      return txid
-    }
-    const id = await this.#register(plan)
-    const running = this.#watched(commitTwoPhase(plan, id, this.#options.resolveWhen, commitment))
-    afterwards(running.finished)
-    const error = twoPhaseError(await running.told, id, isRetryable)
+  async #commitAlone(plan: OnePhasePlan): Promise<string> {
+    const { txid } = this.#options
+    const told = await this.#watched(commitOnePhase(plan, this.#commitment())).told
+    const asked = { transactionId: txid, txid, isRetryable: this.#isRetryable }
+    const error = onePhaseError(told, asked)
+    if (error !== undefined) throw error
+    return txid
+  }
+
+  async #commitAll(plan: TwoPhasePlan): Promise<string> {
+    const { resolveWhen } = this.#options
+    const id = this.#knownRegister(plan) ?? (await this.#register(plan))
+    const told = await this.#watched(commitTwoPhase(plan, id, resolveWhen, this.#commitment())).told
+    const error = twoPhaseError(told, id, this.#isRetryable)
     if (error !== undefined) throw error
     return formatTransactionId(id)
   }
+
+  #commitment(): Commitment {
+    const { participants, world, recovery, background } = this.#setting
+    const branches = this.#branches()
+    const ended = background()
+    // Whatever happened, no connection outlives its transaction.
+    const onFinished = (): void => {
+      for (const branch of branches) branch.leave()
+      ended()
+    }
+    return { branches, participants, recovery, world, over: this.#options.over, onFinished }
+  }
+
+  readonly #isRetryable = (name: string, error: unknown): boolean =>
+    this.#setting.participants.get(name)?.isRetryable(error) ?? false
 
   /** From here on the machine is told of a late use; of one that came before, it is told now. */
   #watched<State>(running: Running<State>): Running<State> {
@@ -228,32 +223,41 @@ export class Run {
 
   /** Fixes the register: everything that must be true of the databases before the first vote. */
   async #register(plan: TwoPhasePlan): Promise<TransactionId> {
-    const { over, txid } = this.#options
+    const { over } = this.#options
     try {
       const names = [plan.decider, ...plan.voters]
-      const known = names.map((name) => this.#participant(name).knownSite())
-      const sites = known.every((site) => site !== undefined)
-        ? known
-        : await over.unless(Promise.all(names.map((name) => this.#participant(name).readyToMark())))
-      refuseSameDatabase(
-        names,
-        sites.map((site) => site.databaseId),
-      )
-      const epoch = this.#knownEpoch(plan) ?? (await this.#currentEpoch(plan))
-      return { app: this.#setting.app, register: plan.decider, epoch, txid }
+      const ready = Promise.all(names.map((name) => this.#participant(name).readyToMark()))
+      refuseSameDatabase(names, await over.unless(ready))
+      const epoch =
+        this.#knownEpoch(plan) ??
+        (await over.unless(this.#participant(plan.decider).currentEpoch()))
+      return this.#idIn(plan, epoch)
     } catch (error) {
       throw await this.#rollBack({ kind: 'thrown', error })
     }
   }
 
-  /** The one that the decider has claimed with, or the present one. */
-  #knownEpoch({ decider }: TwoPhasePlan): string | undefined {
-    const claimed = this.#joinings.get(decider)?.joined?.claimed
-    return claimed?.id.epoch ?? this.#participant(decider).knownEpoch()
+  /** The same, where all of it is known already. */
+  #knownRegister(plan: TwoPhasePlan): TransactionId | undefined {
+    const databases = new Set<string>()
+    for (const name of [plan.decider, ...plan.voters]) {
+      const site = this.#participant(name).knownSite()
+      if (site === undefined) return undefined
+      databases.add(site.databaseId)
+    }
+    if (databases.size <= plan.voters.length) return undefined
+    const epoch = this.#knownEpoch(plan)
+    return epoch === undefined ? undefined : this.#idIn(plan, epoch)
   }
 
-  #currentEpoch({ decider }: TwoPhasePlan): Promise<string> {
-    return this.#options.over.unless(this.#participant(decider).currentEpoch())
+  #idIn({ decider }: TwoPhasePlan, epoch: string): TransactionId {
+    return { app: this.#setting.app, register: decider, epoch, txid: this.#options.txid }
+  }
+
+  /** The one that the decider has claimed with, or the present one. */
+  #knownEpoch({ decider }: TwoPhasePlan): string | undefined {
+    const joining = this.#joinings.find(({ name }) => name === decider)
+    return joining?.joined?.claimed?.id.epoch ?? this.#participant(decider).knownEpoch()
   }
 
   /**
@@ -263,13 +267,13 @@ export class Run {
    */
   async #drainAndSeal(): Promise<void> {
     while (!this.#sealIfQuiet()) {
-      await Promise.allSettled([...this.#joinings.values()].map((joining) => joining.branch))
+      await Promise.allSettled(this.#joinings.map((joining) => joining.branch))
       await Promise.all(this.#branches().map((branch) => branch.drain()))
     }
   }
 
   #sealIfQuiet(): boolean {
-    for (const { joined, failure } of this.#joinings.values()) {
+    for (const { joined, failure } of this.#joinings) {
       if (!(joined?.isQuiet() ?? failure !== undefined)) return false
     }
     this.#seal()
@@ -304,7 +308,7 @@ export class Run {
     else await over.unless(this.#drainAndSeal()).catch(() => undefined)
     this.#seal()
     const faults = this.#faults()
-    for (const joining of this.#joinings.values()) void endLateJoin(joining)
+    for (const joining of this.#joinings) void endLateJoin(joining)
     const ending = Promise.all(this.#branches().map((branch) => branch.end('abort', undefined)))
     await over.unless(ending).catch(() => {
       this.#cutAll()
@@ -334,7 +338,7 @@ export class Run {
 
   #faults(): readonly BranchFault[] {
     const faults: BranchFault[] = []
-    for (const joining of this.#joinings.values()) {
+    for (const joining of this.#joinings) {
       const fault = faultOf(joining)
       if (fault !== undefined) faults.push(fault)
     }
@@ -343,7 +347,7 @@ export class Run {
 
   #branches(): readonly Branch[] {
     const branches: Branch[] = []
-    for (const { joined } of this.#joinings.values())
+    for (const { joined } of this.#joinings)
       if (joined !== undefined) branches.push(joined)
     return branches
   }

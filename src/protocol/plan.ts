@@ -58,8 +58,12 @@ export function settle(
   wish: string | undefined,
   receipt: 'always' | 'when needed' = 'when needed',
 ): Settled {
-  const readers = joined.filter((branch) => branch.access === 'read').map((branch) => branch.name)
-  const writers = joined.filter((branch) => branch.access === 'write')
+  const readers: string[] = []
+  const writers: Joined[] = []
+  for (const branch of joined) {
+    if (branch.access === 'read') readers.push(branch.name)
+    else writers.push(branch)
+  }
   const [first, second] = writers
   if (first === undefined) return { plan: { protocol: 'one-phase', readers, writers: [] } }
   if (second === undefined && receipt === 'always') {

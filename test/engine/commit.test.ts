@@ -45,23 +45,27 @@ function committing(answers: Answers, handOver: Recovery['handOver'], over = new
     cut: () => undefined,
   })
   const names = ['orders', 'stock', 'ledger']
+  const finished = Promise.withResolvers<undefined>()
   const running = commitTwoPhase(
     { protocol: 'two-phase', decider: 'orders', voters: ['stock', 'ledger'], readers: [] },
     { app: 'shop', register: 'orders', epoch: 'AAAAAAAA', txid: 'A'.repeat(20) },
     'applied',
     {
-      branches: new Map(names.map((name) => [name, branch(name)])),
+      branches: names.map(branch),
       participants: new Map(names.map((name) => [name, { name } as Participant])),
       recovery,
       world: nodeWorld,
       over,
+      onFinished: () => {
+        finished.resolve(undefined)
+      },
     },
   )
-  return { running, said }
+  return { running, said, finished: finished.promise }
 }
 
 test('after a bug nothing more is sent, whatever happens', async () => {
-  const { running, said } = committing(
+  const { running, said, finished } = committing(
     {
       vote: (name) =>
         name === 'stock' ? Promise.reject(new Error('a bug')) : Promise.resolve(YES),
@@ -69,19 +73,19 @@ test('after a bug nothing more is sent, whatever happens', async () => {
     () => Promise.resolve('left'),
   )
   await expect(running.told).rejects.toMatchObject({ code: 'ASSENT_INVARIANT', outcome: 'unknown' })
-  await running.finished
+  await finished
   running.object('ledger', new Error('a late use'))
   await new Promise((resolve) => setImmediate(resolve))
   expect(said).toEqual(['stock vote', 'ledger vote'])
 })
 
 test('what recovery leaves to others is not waited for: the caller is told', async () => {
-  const { running } = committing(
+  const { running, finished } = committing(
     { end: () => Promise.resolve({ answer: 'unknown', cause: 'no answer' }) },
     () => Promise.resolve('left'),
   )
   expect(await running.told).toMatchObject({ told: 'committed', ends: { stock: 'left' } })
-  await running.finished
+  await finished
 })
 
 test('nobody waits for recovery any more once the caller was told', async () => {

@@ -14,23 +14,13 @@ import { beginAlone, beginStatements } from './begin.ts'
 import type { Begun } from './begin.ts'
 import { beginWith, canFollowClaim, canTravel } from './begin-with.ts'
 import { connectError } from './connect-errors.ts'
-import type { ConnectionFacts } from './connection-facts.ts'
-import type { PgPoolClient, PgQueryClass } from './driver.ts'
-import type { GuardedConnection } from './guarded-connection.ts'
+import type { PgQueryClass } from './driver.ts'
+import type { Lent } from './lending.ts'
 import { claimFirst } from './mark.ts'
 import type { FirstClaim } from './mark.ts'
 import type { SchemaNames } from './schema.ts'
 import { tagCount } from './wire.ts'
 import type { Statement } from './wire.ts'
-
-/** A pooled connection that is lent to a branch. */
-export interface Lent {
-  readonly client: PgPoolClient
-  readonly connection: ConnectionFacts
-  readonly guard: GuardedConnection
-  /** Gives the connection back to its pool, or destroys it. Called once. */
-  readonly release: (how: 'return' | 'destroy') => void
-}
 
 /** What the sessions of one participant have in common. */
 export interface SessionFacts {

@@ -10,7 +10,7 @@ import { formatGid } from '../../protocol/index.ts'
 import type { Answer, EndAnswer, Gid } from '../../protocol/index.ts'
 import { AssentError } from '../../protocol/index.ts'
 import type { Branch, BranchFault, JoinRequest, Mark, World } from '../../ports/index.ts'
-import { committed, open, prepared, readAnswer, readEnd } from './answers.ts'
+import { readAnswer, readEnd } from './answers.ts'
 import { IDLE_MARGIN_MS } from './begin.ts'
 import type { BranchSession } from './branch-session.ts'
 import type { PgClient } from './driver.ts'
@@ -34,7 +34,7 @@ import type {
   Replication,
 } from './mark.ts'
 import { notAllowed, notTheSame, staleEpoch, tablesGone } from './mark-errors.ts'
-import { send } from './message.ts'
+import { NOTHING, send } from './message.ts'
 import type { Reply } from './message.ts'
 import type { SchemaNames } from './schema.ts'
 
@@ -175,7 +175,7 @@ export class PgBranch implements Branch {
     const guard = this.#guard
     const wasUnchanged = guard.isUnchanged()
     const reply = await send(this.client, message.own, message.fixed)
-    const answer = readAnswer(reply, open(message.tags))
+    const answer = readAnswer(reply, message.expected)
     this.#stage = stageAfter(reply, answer, 'open')
     if (reply.kind === 'answered' && reply.error === undefined) {
       if (reply.status === 'I') return this.#left()
@@ -198,9 +198,9 @@ export class PgBranch implements Branch {
 
   /** Whether the transaction is still there, where nothing was heard of it (see `PROVE_AGAIN`). */
   async #proveAgain(): Promise<Answer> {
-    const { fixed, tags } = PROVE_AGAIN
-    const reply = await send(this.client, [], fixed)
-    const answer = readAnswer(reply, open(tags))
+    const { fixed, expected } = PROVE_AGAIN
+    const reply = await send(this.client, NOTHING, fixed)
+    const answer = readAnswer(reply, expected)
     this.#stage = stageAfter(reply, answer, 'open')
     const explained = this.#explained(answer, reply, undefined)
     return explained.answer === 'unknown' || hasLeft(explained) ? this.#left() : explained
@@ -215,9 +215,9 @@ export class PgBranch implements Branch {
   async vote(mark: Mark, gid: Gid): Promise<Answer> {
     const refusal = this.#session.isOpen ? undefined : await this.#refusalToBegin()
     if (refusal !== undefined) return refusal
-    const { fixed, own, tags, markAt } = voteMessage(this.#markFacts(mark), formatGid(gid))
+    const { fixed, own, expected, markAt } = voteMessage(this.#markFacts(mark), formatGid(gid))
     const reply = await send(this.client, own, fixed)
-    const answer = readAnswer(reply, prepared(tags))
+    const answer = readAnswer(reply, expected)
     this.#stage = stageAfter(reply, answer, 'prepared')
     const explained = this.#explained(answer, reply, markAt)
     // It may have claimed first, before another one had to decide.
@@ -231,9 +231,9 @@ export class PgBranch implements Branch {
       this.#release()
       return refusal
     }
-    const { fixed, tags } = this.#commitMessage()
-    const reply = await send(this.client, [], fixed)
-    const answer = readAnswer(reply, committed(tags))
+    const { fixed, expected } = this.#commitMessage()
+    const reply = await send(this.client, NOTHING, fixed)
+    const answer = readAnswer(reply, expected)
     this.#stage = stageAfter(reply, answer, 'over')
     if (this.#stage === 'open') await this.#rollBack()
     this.#release()

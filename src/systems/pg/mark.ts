@@ -8,6 +8,8 @@
  * Never: relies on the user's role, search path or settings.
  */
 import type { Mark } from '../../ports/index.ts'
+import { committed, open, prepared } from './answers.ts'
+import type { Expected } from './answers.ts'
 import type { Statement } from './wire.ts'
 import type { SchemaNames } from './schema.ts'
 
@@ -51,7 +53,7 @@ const PROVE: Statement = { ...RUN_DEFERRED, portal: { name: PORTAL, step: 'execu
  */
 export const WATCHED = 'default_transaction_read_only'
 export const WATCH: Statement = { text: `SET LOCAL ${WATCHED} = on`, again: true }
-const WATCHING: EndMessage = { fixed: [WATCH], tags: ['SET'] }
+const WATCHING: Part = { fixed: [WATCH], tags: ['SET'] }
 
 // --- what must be true where a branch's work ends ---------------------------------------------
 
@@ -64,15 +66,21 @@ export function replicationOf(column: string | null | undefined): Replication {
   return column === 'f' ? 'none' : 'synchronous'
 }
 
-/** A message that ends a branch's work, or the beginning of one. */
+/** A message that sees to the end of a branch's work. */
 export interface EndMessage {
   /** The same list again and again, if nothing is to be said that is of one transaction alone. */
   readonly fixed: readonly Statement[]
-  /** What is a yes of each, but for the COMMIT or PREPARE at the end. */
+  readonly expected: Expected
+}
+
+/** What such a message begins with. */
+interface Part {
+  readonly fixed: readonly Statement[]
+  /** What is a yes of each. */
   readonly tags: readonly string[]
 }
 
-const PROOF: EndMessage = { fixed: [PROVE], tags: ['SET CONSTRAINTS'] }
+const PROOF: Part = { fixed: [PROVE], tags: ['SET CONSTRAINTS'] }
 
 /** The role that logged in, which owns what is prepared: recovery logs in as it. */
 const OWN_ROLE = set('role TO DEFAULT')
@@ -82,7 +90,7 @@ const WARN = set('client_min_messages = warning')
  * Durable at least on the local disk. To wait for more is the user's choice; without a synchronous
  * standby there is nothing more to wait for.
  */
-const DURABLE: Readonly<Record<Replication, EndMessage>> = {
+const DURABLE: Readonly<Record<Replication, Part>> = {
   none: set('synchronous_commit = on'),
   synchronous: {
     fixed: [
@@ -97,22 +105,27 @@ const DURABLE: Readonly<Record<Replication, EndMessage>> = {
   },
 }
 
-function set(setting: string): EndMessage {
+function set(setting: string): Part {
   return { fixed: [{ text: `SET LOCAL ${setting}`, again: true }], tags: ['SET'] }
 }
 
-function together(...parts: readonly EndMessage[]): EndMessage {
+function together(...parts: readonly Part[]): Part {
   return {
     fixed: parts.flatMap(({ fixed }) => fixed),
     tags: parts.flatMap(({ tags }) => tags),
   }
 }
 
-function forBoth(make: (durable: EndMessage) => EndMessage): Record<Replication, EndMessage> {
+function forBoth<T>(make: (durable: Part) => T): Record<Replication, T> {
   return { none: make(DURABLE.none), synchronous: make(DURABLE.synchronous) }
 }
 
 const BEFORE_MARK = forBoth((durable) => together(PROOF, WARN, durable, OWN_ROLE))
+const PREPARED = forBoth((durable): Record<MarkTag, Expected> => {
+  const { tags } = together(PROOF, WARN, durable, OWN_ROLE)
+  const behind = (tag: MarkTag): Expected => prepared([...tags, tag])
+  return { 'INSERT 0 1': behind('INSERT 0 1'), 'SELECT 1': behind('SELECT 1') }
+})
 
 /**
  * The proof runs what was deferred, and that may end the transaction: a COMMIT or ROLLBACK that a
@@ -123,10 +136,14 @@ const BEFORE_MARK = forBoth((durable) => together(PROOF, WARN, durable, OWN_ROLE
  * can have deferred something again.
  */
 const AGAIN = `${PORTAL}_again`
-const BIND_AGAIN: EndMessage = { fixed: byPortal(WARN, 'bind'), tags: [] }
-export const PROVE_AGAIN: EndMessage = { fixed: byPortal(WARN, 'execute'), tags: WARN.tags }
+const BIND_AGAIN: Part = { fixed: byPortal(WARN, 'bind'), tags: [] }
+const EXECUTE_AGAIN: Part = { fixed: byPortal(WARN, 'execute'), tags: WARN.tags }
+export const PROVE_AGAIN: EndMessage = {
+  fixed: EXECUTE_AGAIN.fixed,
+  expected: open(EXECUTE_AGAIN.tags),
+}
 
-function byPortal({ fixed }: EndMessage, step: 'bind' | 'execute'): readonly Statement[] {
+function byPortal({ fixed }: Part, step: 'bind' | 'execute'): readonly Statement[] {
   return fixed.map((statement) => ({ ...statement, portal: { name: AGAIN, step } }))
 }
 
@@ -137,8 +154,8 @@ const BEFORE_CLAIM = forBoth((durable) =>
 
 export const COMMIT: Statement = { text: 'COMMIT', again: true }
 /** COMMIT behind what has to be true first, in one message. */
-function thenCommit(before: EndMessage): EndMessage {
-  return { fixed: [...before.fixed, COMMIT], tags: before.tags }
+function thenCommit({ fixed, tags }: Part): EndMessage {
+  return { fixed: [...fixed, COMMIT], expected: committed(tags) }
 }
 
 /**
@@ -158,7 +175,7 @@ export type DeciderClaim = 'unsecured' | 'secured' | 'proven'
  */
 const COMMIT_CLAIMED: Readonly<Record<DeciderClaim, Record<Replication, EndMessage>>> = {
   unsecured: forBoth((durable) => thenCommit(together(PROOF, WARN, durable))),
-  secured: forBoth((durable) => thenCommit(together(PROVE_AGAIN, durable))),
+  secured: forBoth((durable) => thenCommit(together(EXECUTE_AGAIN, durable))),
   proven: forBoth((durable) => thenCommit(together(WARN, durable))),
 }
 
@@ -168,7 +185,7 @@ export function decideMessage(claim: DeciderClaim, replication: Replication): En
 }
 
 /** From there on only Assent talks to this connection, which may be idle for a shorter time. */
-function idleFor(before: EndMessage, idleMs: number | undefined): EndMessage {
+function idleFor(before: Part, idleMs: number | undefined): Part {
   if (idleMs === undefined) return before
   // Hardly ever the same again.
   const { text } = setIdle(idleMs)
@@ -223,7 +240,7 @@ export function securedMessage(
   return {
     fixed: before.fixed,
     own: [{ text, values: [claim.ctid, claim.mark.id.txid], again: true }],
-    tags: [...before.tags, 'SELECT 1'],
+    expected: open([...before.tags, 'SELECT 1']),
     markAt: before.tags.length,
   }
 }
@@ -260,28 +277,30 @@ export function claimMessage(facts: MarkFacts, idleMs: number | undefined): Mark
   return {
     fixed: before.fixed,
     own: [markStatement(facts, 'claim')],
-    tags: [...before.tags, markTag(facts)],
+    expected: open([...before.tags, markTag(facts)]),
     markAt: before.tags.length,
   }
 }
 
 /** Writes the receipt and prepares: under one Sync, so that a failed receipt skips the PREPARE. */
 export function voteMessage(facts: MarkFacts, gid: string): MarkMessage {
-  const before = BEFORE_MARK[facts.replication]
+  const { fixed, tags } = BEFORE_MARK[facts.replication]
   return {
-    fixed: before.fixed,
+    fixed,
     own: [
       markStatement(facts, 'receipt'),
       // The gid can't be a parameter. Its alphabet needs no quoting (see protocol/id.ts).
       { text: `PREPARE TRANSACTION '${gid}'` },
     ],
-    tags: [...before.tags, markTag(facts)],
-    markAt: before.tags.length,
+    expected: PREPARED[facts.replication][markTag(facts)],
+    markAt: tags.length,
   }
 }
 
 /** A claim that is made another mark is changed by a SELECT. */
-function markTag({ before: written }: MarkFacts): string {
+type MarkTag = 'INSERT 0 1' | 'SELECT 1'
+
+function markTag({ before: written }: MarkFacts): MarkTag {
   return written === undefined ? 'INSERT 0 1' : 'SELECT 1'
 }
 

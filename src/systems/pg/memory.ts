@@ -10,7 +10,7 @@
 import type { Cursor, DecisionMark, MarkPage, Memory, ReceiptMark } from '../../ports/index.ts'
 import { acknowledged } from './acknowledged.ts'
 import { milliseconds, supersededSql, unlistSql } from './epochs.ts'
-import type { Answered } from './message.ts'
+import type { Answered, Rows } from './message.ts'
 import type { Register } from './register.ts'
 import { existsSql } from './schema.ts'
 import type { SchemaNames } from './schema.ts'
@@ -158,7 +158,7 @@ WHERE mark.ctid >= $1::tid AND mark.ctid < $2::tid AND mark.marked_at < now() - 
     text: string,
     olderThanMs: number,
     from: Cursor | undefined,
-  ): Promise<{ rows: Answered['rows'][number]; next: Cursor | undefined }> {
+  ): Promise<{ rows: Rows; next: Cursor | undefined }> {
     const first = Number(from ?? 0)
     const end = first + PAGE_BLOCKS
     const values = [`(${first},0)`, `(${end},0)`, String(olderThanMs), this.#app, this.#name]

@@ -28,8 +28,8 @@ export type Reply =
       readonly kind: 'answered'
       /** The tag of each statement that completed, in full: `INSERT 0 1`. */
       readonly tags: readonly string[]
-      /** The rows of each statement that completed, as text. */
-      readonly rows: readonly (readonly (readonly (string | null)[])[])[]
+      /** The rows of each statement that had any, as text. */
+      readonly rows: readonly (Rows | undefined)[]
       /** The error that stopped the message, if one did. */
       readonly error: ServerError | undefined
       readonly warnings: readonly Warning[]
@@ -39,10 +39,15 @@ export type Reply =
   /** The connection ended before the server said that it was ready. */
   | { readonly kind: 'lost'; readonly cause: unknown }
 
+/** Of one statement, each value as text. */
+export type Rows = readonly (readonly (string | null)[])[]
+type Gathered = (string | null)[][]
+
 /** The whole answer, as opposed to a connection that was lost. */
 export type Answered = Extract<Reply, { kind: 'answered' }>
 
-const NOTHING: readonly Statement[] = []
+export const NOTHING: readonly Statement[] = []
+function nothing(): void {}
 
 /**
  * Sends one message and waits for its whole answer. Never rejects. `fixed` is what it begins with: the
@@ -68,16 +73,15 @@ class Message implements Submittable, WireListener {
    * Called when all is answered. node-postgres wraps it to stop its own timer (`query_timeout`), and
    * tracers wrap it to end their span; without one they take us for a promise.
    */
-  callback: () => void = () => undefined
+  callback: () => void = nothing
   /** For tracers. */
   readonly text = 'assent'
   readonly #fixed: readonly Statement[]
   readonly #own: readonly Statement[]
   readonly #resolve: (reply: Reply) => void
   readonly #tags: string[] = []
-  readonly #rows: (string | null)[][][] = []
+  readonly #rows: Gathered[] = []
   readonly #warnings: Warning[] = []
-  #current: (string | null)[][] = []
   #error: ServerError | undefined
   #isSubmitted = false
   #wire: Wire | undefined
@@ -124,13 +128,12 @@ class Message implements Submittable, WireListener {
   }
 
   handleDataRow(message: { fields: (string | null)[] }): void {
-    this.#current.push(message.fields)
+    const rows = (this.#rows[this.#tags.length] ??= [])
+    rows.push(message.fields)
   }
 
   handleCommandComplete(message: { text: string }): void {
     this.#tags.push(message.text)
-    this.#rows.push(this.#current)
-    this.#current = []
   }
 
   handleError(error: Error): void {
@@ -147,7 +150,7 @@ class Message implements Submittable, WireListener {
     this.#resolve(reply)
     // Stops the driver's own timer, so that it can't fire into a message that was answered.
     const { callback } = this
-    this.callback = () => undefined
+    this.callback = nothing
     callback()
   }
 

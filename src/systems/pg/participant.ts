@@ -1,11 +1,9 @@
 /**
  * One configured PostgreSQL database: the composition of everything in this folder.
  *
- * Owns: joining (a connection with a deadline, and its guard), and who uses which connection.
- * Promises: `join` either gives a branch, or holds nothing; a connection that comes too late is given
- * back at once.
+ * Owns: what its branches have in common, and who uses which connection.
+ * Promises: `join` either gives a branch, or holds nothing.
  */
-import { AssentError } from '../../protocol/index.ts'
 import type { AskAnswer, EndAnswer, Gid } from '../../protocol/index.ts'
 import type {
   Branch,
@@ -19,16 +17,15 @@ import type {
 import { PgBranch } from './branch.ts'
 import type { PgBranchFacts } from './branch.ts'
 import { BranchSession } from './branch-session.ts'
-import type { Lent, SessionFacts } from './branch-session.ts'
+import type { SessionFacts } from './branch-session.ts'
 import { connectError } from './connect-errors.ts'
-import { connectionFacts, knownFacts } from './connection-facts.ts'
-import type { ConnectionFacts } from './connection-facts.ts'
-import type { PgPool, PgPoolClient } from './driver.ts'
+import type { PgPool } from './driver.ts'
 import { isServerError } from './driver.ts'
 import type { Failover } from './epochs.ts'
-import { GuardedConnection } from './guarded-connection.ts'
 import { makeHandle } from './handle.ts'
 import type { PgHandle } from './handle.ts'
+import { lend } from './lending.ts'
+import type { LendingFacts, Lent } from './lending.ts'
 import type { Replication } from './mark.ts'
 import { PgMemory } from './memory.ts'
 import { endPrepared, listPrepared } from './prepared.ts'
@@ -42,7 +39,6 @@ import {
   ServiceConnections,
 } from './service-connections.ts'
 import { Site } from './site.ts'
-import { Wire } from './wire.ts'
 
 /** Options of `pg(pool, options)`. */
 export interface PgOptions {
@@ -72,8 +68,6 @@ export interface PgOptions {
 const NO_FIRST_CLAIM_MS = 60_000
 /** Serialization failures, deadlocks, and statements that somebody has deallocated. */
 const RETRYABLE = new Set(['40001', '40P01', '26000'])
-/** Pooled connections can be dead without knowing it, all of them, after a server's restart. */
-const JOIN_ATTEMPTS = 3
 
 export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>> {
   readonly name: string
@@ -91,6 +85,7 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
   #replication: Replication = 'synchronous'
   #claimsFirstFrom = -Infinity
   /** What all of its branches have in common: made once, as they are many. */
+  readonly #lending: LendingFacts
   readonly #sessions: SessionFacts
   readonly #branches: PgBranchFacts
 
@@ -127,6 +122,7 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
     this.#register = new Register({ ...marks, world, failover, retentionMs })
     this.memory = new PgMemory({ ...marks, app, name, register: this.#register })
     this.#site = new Site(context.name, this.#names, this.#asking)
+    this.#lending = this.#lendingFacts()
     this.#sessions = this.#sessionFacts()
     this.#branches = this.#branchFacts()
   }
@@ -137,10 +133,25 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
   }
 
   join(request: JoinRequest): Promise<PgBranch> {
-    return this.#lend(request).then((lent) => {
-      const session = new BranchSession(this.#sessions, request, lent)
-      return new PgBranch(this.#branches, request, session)
+    return new Promise((resolve, onFailed) => {
+      const onLent = (lent: Lent): void => {
+        const session = new BranchSession(this.#sessions, request, lent)
+        resolve(new PgBranch(this.#branches, request, session))
+      }
+      lend(this.#lending, { request, onLent, onFailed })
     })
+  }
+
+  #lendingFacts(): LendingFacts {
+    const { name, world } = this.#context
+    return {
+      name,
+      world,
+      pool: this.#pool,
+      onRead: ({ replication }) => {
+        this.#replication = replication
+      },
+    }
   }
 
   #sessionFacts(): SessionFacts {
@@ -150,7 +161,10 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
       names: this.#names,
       world,
       queryClass: () => this.#pool.Client.Query,
-      lend: (request) => this.#lend(request),
+      lend: (request) =>
+        new Promise((onLent, onFailed) => {
+          lend(this.#lending, { request, onLent, onFailed })
+        }),
       mayClaimFirst: () => world.now() >= this.#claimsFirstFrom,
       onClaimFailed: (how) => {
         this.forgetEpoch()
@@ -179,78 +193,6 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
         this.forgetEpoch()
       },
     }
-  }
-
-  async #lend(request: JoinRequest): Promise<Lent> {
-    for (let attempt = 1; ; attempt += 1) {
-      const client = await this.#take(request)
-      const release = (how: 'return' | 'destroy'): void => {
-        client.removeListener('error', ignore)
-        client.release(how === 'destroy')
-      }
-      try {
-        const connection = knownFacts(client) ?? (await this.#readFacts(client, request))
-        // Somebody gave it back inside a transaction, and our COMMIT would commit his work.
-        const { status } = Wire.of(client.connection)
-        if (status !== 'I') throw new Error(`its connection was left in status ${status}`)
-        const guard = new GuardedConnection(this.name, client, request.access, this.#context.world)
-        return { client, connection, guard, release }
-      } catch (error) {
-        release('destroy')
-        const isOver = error instanceof AssentError || attempt >= JOIN_ATTEMPTS
-        if (isOver || request.waiting.isOver) throw connectError(this.name, error)
-      }
-    }
-  }
-
-  async #readFacts(client: PgPoolClient, request: JoinRequest): Promise<ConnectionFacts> {
-    const callOff = request.waiting.whenOver(() => {
-      client.connection.stream.destroy()
-    })
-    try {
-      const connection = await connectionFacts(this.name, client)
-      this.#replication = connection.replication
-      if (connection.role === 'replica' && request.access === 'write') throw this.#isReplica()
-      return connection
-    } finally {
-      callOff()
-    }
-  }
-
-  /** A connection of the pool, or an error once time is over; one that comes later goes back. */
-  #take({ waiting }: JoinRequest): Promise<PgPoolClient> {
-    const { promise, resolve, reject } = Promise.withResolvers<PgPoolClient>()
-    let taken: PgPoolClient | undefined
-    const callOff = waiting.whenOver(() => {
-      reject(connectError(this.name, new Error('its pool had no connection in time')))
-    })
-    const take = (client: PgPoolClient): void => {
-      if (taken !== undefined) {
-        // Told twice, as callback and as promise; or given two.
-        if (client !== taken) client.release()
-        return
-      }
-      taken = client
-      callOff()
-      if (waiting.isOver) {
-        client.release()
-        return
-      }
-      // Without a listener, an error of an idle link would end the process.
-      client.on('error', ignore)
-      resolve(client)
-    }
-    const fail = (cause: unknown): void => {
-      callOff()
-      reject(connectError(this.name, cause))
-    }
-    try {
-      connect(this.#pool, take, fail)
-    } catch (cause) {
-      // A pool whose settings can't be read throws, instead of rejecting.
-      fail(cause)
-    }
-    return promise
   }
 
   readyToMark(): Promise<MarkSite> {
@@ -323,43 +265,4 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
   async close(): Promise<void> {
     await Promise.all([this.#scanning.close(), this.#asking.close()])
   }
-
-  #isReplica(): AssentError {
-    return new AssentError({
-      code: 'ASSENT_REPLICA',
-      outcome: 'aborted',
-      message:
-        `Participant ${this.name} is a read-only replica and can't be written. Connect to the ` +
-        `primary, or declare it: { reads: ['${this.name}'] }.`,
-    })
-  }
 }
-
-/**
- * By a callback, which the pool calls in the same moment in which it takes its own listener off: the
- * server's next message may be in the same packet, and say that it goes down.
- */
-function connect(
-  pool: PgPool,
-  take: (client: PgPoolClient) => void,
-  fail: (cause: unknown) => void,
-): void {
-  const withCallback = pool.connect.bind(pool) as (
-    callback: (error: unknown, client: PgPoolClient | undefined) => void,
-  ) => unknown
-  const given = withCallback((error, client) => {
-    if (client === undefined) fail(error)
-    else take(client)
-  })
-  // Whoever wraps the pool may know the promise alone; or pass the callback on, and resolve with nothing.
-  if (!isThenable(given)) return
-  given.then((client) => {
-    if (client !== undefined) take(client)
-  }, fail)
-}
-
-function isThenable(value: unknown): value is PromiseLike<PgPoolClient | undefined> {
-  return typeof value === 'object' && value !== null && 'then' in value
-}
-
-function ignore(): void {}
