@@ -120,6 +120,8 @@ function isBare(config: object): config is BareConfig {
   return Object.keys(config).every((key) => key === 'text' || key === 'values' || key === 'name')
 }
 
+function nothing(): void {}
+
 /** What is known of BEGIN while it travels with a query of the user's. */
 class Journey implements WireListener {
   readonly #ahead: Ahead
@@ -135,6 +137,7 @@ class Journey implements WireListener {
   #warning: string | undefined
   #failure: unknown
   #ctid: string | undefined
+  #onOwnAnswered = nothing
 
   constructor(client: PgClient, ahead: Ahead, onBegun: (begun: Begun) => void) {
     this.#client = client
@@ -143,13 +146,22 @@ class Journey implements WireListener {
     this.#count = tagCount(ahead.statements) + (ahead.claim === undefined ? 0 : 1)
   }
 
-  /** Writes our statements; the driver writes the user's, and the Sync, right behind them. */
-  set(connection: PgConnection): void {
+  /**
+   * Writes our statements, with the user's and the Sync right behind them, which `query` writes.
+   *
+   * @param onOwnAnswered called when each of ours was answered: what follows is the user's
+   */
+  write(
+    connection: PgConnection,
+    query: (connection: PgConnection) => void,
+    onOwnAnswered: () => void,
+  ): void {
     this.#isSubmitted = true
+    this.#onOwnAnswered = onOwnAnswered
     const wire = Wire.of(connection)
     this.#wire = wire
     wire.listen(this)
-    this.#parsing = wire.writeAhead(this.#ahead.statements, this.#ahead.claim)
+    this.#parsing = wire.writeWith(this.#ahead.statements, this.#ahead.claim, query)
   }
 
   /** Whether each of our statements was answered: then what follows is the user's. */
@@ -159,6 +171,11 @@ class Journey implements WireListener {
 
   onOwnTag(tag: string): void {
     this.#tags.push(tag)
+    if (this.isBegun()) this.#onOwnAnswered()
+  }
+
+  onRecognised(tags: readonly string[]): void {
+    for (const tag of tags) this.onOwnTag(tag)
   }
 
   /** Only the claim has one. */
@@ -249,8 +266,13 @@ function makeTravellingClass(Query: PgQueryClass): TravellingClass {
     override prepare(connection: PgConnection): void {
       // What the driver would have sent as a plain text has its rows as text, whatever the pool says.
       if (!super.requiresPreparation()) this.binary = false
-      this.journey?.set(connection)
-      super.prepare(connection)
+      const write = (gathering: PgConnection): void => {
+        super.prepare(gathering)
+      }
+      const onOwnAnswered = (): void => {
+        this.name = this.#hiddenName
+      }
+      this.journey?.write(connection, write, onOwnAnswered)
       this.#writing = 'done'
       // The driver books every ParseComplete under the active query's name. Those of our statements
       // come first, and would book the user's as parsed before the server has seen it.
@@ -269,7 +291,6 @@ function makeTravellingClass(Query: PgQueryClass): TravellingClass {
         return
       }
       this.journey.onOwnTag(message.text)
-      if (this.journey.isBegun()) this.name = this.#hiddenName
     }
 
     override handleError(error: Error, connection: PgConnection): void {

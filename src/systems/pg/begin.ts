@@ -93,7 +93,7 @@ function makeStatements(
   // A session of our own has them already (see connection-facts).
   const settings = route === 'pooler' ? livenessSettings(timeouts) : []
   return [
-    { text: begin, again: true },
+    { text: begin, again: true, tag: 'BEGIN' },
     BIND_PROOF,
     setIdle(idleMs),
     ...settings.map(([name, value]) => ({ text: `SET LOCAL ${name} = ${value}` })),

@@ -38,6 +38,9 @@ export interface PgConnection {
     readonly destroyed?: boolean
     write(bytes: Uint8Array): unknown
     destroy(): void
+    listeners?(event: 'data'): readonly unknown[]
+    on?(event: 'data', listener: (bytes: Buffer) => void): unknown
+    removeListener?(event: 'data', listener: (bytes: Buffer) => void): unknown
   }
   /** Statements that a query has sent to be parsed under its name. Since 8.23. */
   readonly submittedNamedStatements?: Record<string, string>

@@ -72,9 +72,10 @@ export class FrontendMessage {
   }
 
   /** What was encoded before. */
-  again(bytes: Buffer): void {
+  again(bytes: Uint8Array): void {
     this.#reserve(bytes.length)
-    this.#at += bytes.copy(this.#bytes, this.#at)
+    this.#bytes.set(bytes, this.#at)
+    this.#at += bytes.length
   }
 
   /** Drops what was left by an encoding that failed; or what was written behind `to`. */

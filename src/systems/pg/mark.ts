@@ -19,7 +19,8 @@ export const TIMELINE = `pg_catalog.substr(
 
 /** Frees what a vanished client holds. */
 export function setIdle(ms: number): Statement {
-  return { text: `SET LOCAL idle_in_transaction_session_timeout = ${ms}`, again: true }
+  const text = `SET LOCAL idle_in_transaction_session_timeout = ${ms}`
+  return { text, again: true, tag: 'SET' }
 }
 
 // --- the transaction is the one that was begun ------------------------------------------------
@@ -29,7 +30,11 @@ export function setIdle(ms: number): Statement {
  * the user's own role and search path, while a failure is still a plain no, and before they could
  * undo our settings; and their warnings are not COMMIT's.
  */
-const RUN_DEFERRED: Statement = { text: 'SET CONSTRAINTS ALL IMMEDIATE', again: true }
+const RUN_DEFERRED: Statement = {
+  text: 'SET CONSTRAINTS ALL IMMEDIATE',
+  again: true,
+  tag: 'SET CONSTRAINTS',
+}
 /** Is in the server's error where the proof fails. */
 export const PORTAL = 'assent_same_transaction'
 
@@ -52,7 +57,7 @@ const PROVE: Statement = { ...RUN_DEFERRED, portal: { name: PORTAL, step: 'execu
  * proof: this is what tells whether one has to be asked for (see PgBranch).
  */
 export const WATCHED = 'default_transaction_read_only'
-export const WATCH: Statement = { text: `SET LOCAL ${WATCHED} = on`, again: true }
+export const WATCH: Statement = { text: `SET LOCAL ${WATCHED} = on`, again: true, tag: 'SET' }
 const WATCHING: Part = { fixed: [WATCH], tags: ['SET'] }
 
 // --- what must be true where a branch's work ends ---------------------------------------------
@@ -106,7 +111,7 @@ const DURABLE: Readonly<Record<Replication, Part>> = {
 }
 
 function set(setting: string): Part {
-  return { fixed: [{ text: `SET LOCAL ${setting}`, again: true }], tags: ['SET'] }
+  return { fixed: [{ text: `SET LOCAL ${setting}`, again: true, tag: 'SET' }], tags: ['SET'] }
 }
 
 function together(...parts: readonly Part[]): Part {
@@ -152,7 +157,7 @@ const BEFORE_CLAIM = forBoth((durable) =>
   together(PROOF, BIND_AGAIN, WARN, durable, OWN_ROLE, WATCHING),
 )
 
-export const COMMIT: Statement = { text: 'COMMIT', again: true }
+export const COMMIT: Statement = { text: 'COMMIT', again: true, tag: 'COMMIT' }
 /** COMMIT behind what has to be true first, in one message. */
 function thenCommit({ fixed, tags }: Part): EndMessage {
   return { fixed: [...fixed, COMMIT], expected: committed(tags) }

@@ -127,6 +127,10 @@ class Message implements Submittable, WireListener {
     this.#warnings.push({ during: this.#tags.length, message: notice.message ?? '' })
   }
 
+  onRecognised(tags: readonly string[]): void {
+    this.#tags.push(...tags)
+  }
+
   handleDataRow(message: { fields: (string | null)[] }): void {
     const rows = (this.#rows[this.#tags.length] ??= [])
     rows.push(message.fields)

@@ -12,6 +12,8 @@
 import { createHash } from 'node:crypto'
 import type { Notice, PgConnection, ServerError } from './driver.ts'
 import { FrontendMessage } from './frontend.ts'
+import { Intake, answerBytes } from './intake.ts'
+import type { KnownAnswer } from './intake.ts'
 
 export interface Statement {
   readonly text: string
@@ -24,6 +26,8 @@ export interface Statement {
    * portal with the transaction that it was bound in. Without one, a statement is bound and executed.
    */
   readonly portal?: { readonly name: string; readonly step: 'bind' | 'execute' }
+  /** What it is answered with if it succeeds, in full; only of one that returns no rows. */
+  readonly tag?: string
 }
 
 /** Whether it is answered with a tag: a statement that is only bound is not. */
@@ -42,6 +46,8 @@ export interface WireListener {
   onReady?(status: string): void
   onError?(error: ServerError): void
   onNotice?(notice: Notice): void
+  /** The first statements of a message of ours have succeeded: each of them, with these tags. */
+  onRecognised?(tags: readonly string[]): void
   /** A setting that the server reports has changed; it says so before it is ready. */
   onSetting?(name: string, value: string): void
   onEnd?(): void
@@ -58,6 +64,7 @@ interface Kept {
   readonly statements: Buffer
   /** With a Sync behind them. */
   readonly message: Buffer
+  readonly answer: KnownAnswer | undefined
 }
 
 const NO_VALUES: readonly string[] = []
@@ -86,6 +93,7 @@ export class Wire {
   #doubts = 0
   /** By the text of the statement. */
   readonly #names = new Map<string, Name>()
+  readonly #intake: Intake | undefined
 
   static of(connection: PgConnection): Wire {
     const known = wires.get(connection)
@@ -97,8 +105,12 @@ export class Wire {
 
   private constructor(connection: PgConnection) {
     this.#connection = connection
+    this.#intake = Intake.of(connection, (tags) => {
+      for (const listener of this.#listeners) listener?.onRecognised?.(tags)
+    })
     connection.prependListener('readyForQuery', ({ status }) => {
       this.status = status
+      this.#intake?.onReady()
       for (const listener of this.#listeners) listener?.onReady?.(status)
     })
     connection.prependListener('commandComplete', ({ text }) => {
@@ -147,6 +159,7 @@ export class Wire {
    */
   write(fixed: readonly Statement[], own: readonly Statement[]): Parsing | undefined {
     const kept = this.#kept.get(fixed)
+    this.#intake?.expect(kept?.answer)
     if (kept !== undefined && own.length === 0) {
       this.#connection.stream.write(kept.message)
       return undefined
@@ -163,18 +176,39 @@ export class Wire {
     return parsing
   }
 
-  /** The same without a Sync: whatever is written next belongs to the same message. */
-  writeAhead(fixed: readonly Statement[], own: Statement | undefined): Parsing | undefined {
+  /**
+   * Writes a message that a query of the driver's ends, with its Sync, in one piece as well. `query`
+   * writes that one to the connection that it is given.
+   */
+  writeWith(
+    fixed: readonly Statement[],
+    own: Statement | undefined,
+    query: (connection: PgConnection) => void,
+  ): Parsing | undefined {
+    // First: it may run code of the user's, which could have something written elsewhere meanwhile.
+    const pieces = this.#piecesOf(query)
     const kept = this.#kept.get(fixed)
-    if (kept !== undefined && own === undefined) {
-      this.#connection.stream.write(kept.statements)
-      return undefined
-    }
+    this.#intake?.expect(kept?.answer)
     writer.reset()
     let parsing = this.#encodeFixed(fixed, kept)
     if (own !== undefined) parsing = this.#encode(own, tagCount(fixed), parsing)
+    for (const piece of pieces) writer.again(piece)
     this.#connection.stream.write(writer.take())
     return parsing
+  }
+
+  /**
+   * What the driver writes: each part of a message by itself. Each would cost the stream as much as
+   * encoding it does.
+   */
+  #piecesOf(query: (connection: PgConnection) => void): readonly Uint8Array[] {
+    const pieces: Uint8Array[] = []
+    const write = (bytes: Uint8Array): void => {
+      pieces.push(bytes)
+    }
+    const stream = { value: { writable: true, write } }
+    query(Object.create(this.#connection, { stream }) as PgConnection)
+    return pieces
   }
 
   #encodeFixed(fixed: readonly Statement[], kept: Kept | undefined): Parsing | undefined {
@@ -189,7 +223,7 @@ export class Wire {
       const statements = writer.copy()
       const at = writer.length
       writer.sync()
-      this.#kept.set(fixed, { statements, message: writer.copy() })
+      this.#kept.set(fixed, { statements, message: writer.copy(), answer: answerTo(fixed) })
       writer.reset(at)
     }
     return parsing
@@ -251,6 +285,18 @@ export class Wire {
     this.#kept = new WeakMap()
     for (const entry of this.#names.values()) entry.state = 'doubtful'
   }
+}
+
+/** What the first of them are answered with, each once it was parsed; up to one that isn't known. */
+function answerTo(statements: readonly Statement[]): KnownAnswer | undefined {
+  const bytes: Buffer[] = []
+  const tags: string[] = []
+  for (const { portal, tag } of statements) {
+    if (tag === undefined) break
+    bytes.push(answerBytes(portal?.step ?? 'both', tag))
+    if (portal?.step !== 'bind') tags.push(tag)
+  }
+  return tags.length === 0 ? undefined : { bytes: Buffer.concat(bytes), tags }
 }
 
 /** One statement that is parsed for this once costs least by the simple protocol. */
