@@ -239,13 +239,12 @@ export class Run {
 
   /** The same, where all of it is known already. */
   #knownRegister(plan: TwoPhasePlan): TransactionId | undefined {
-    const databases = new Set<string>()
+    const databases: string[] = []
     for (const name of [plan.decider, ...plan.voters]) {
       const site = this.#participant(name).knownSite()
-      if (site === undefined) return undefined
-      databases.add(site.databaseId)
+      if (site === undefined || databases.includes(site.databaseId)) return undefined
+      databases.push(site.databaseId)
     }
-    if (databases.size <= plan.voters.length) return undefined
     const epoch = this.#knownEpoch(plan)
     return epoch === undefined ? undefined : this.#idIn(plan, epoch)
   }
@@ -347,8 +346,7 @@ export class Run {
 
   #branches(): readonly Branch[] {
     const branches: Branch[] = []
-    for (const { joined } of this.#joinings)
-      if (joined !== undefined) branches.push(joined)
+    for (const { joined } of this.#joinings) if (joined !== undefined) branches.push(joined)
     return branches
   }
 

@@ -147,15 +147,11 @@ class Journey implements WireListener {
   }
 
   /**
-   * Writes our statements, with the user's and the Sync right behind them, which `query` writes.
+   * Writes our statements, with the user's and the Sync right behind them, which `query` has written.
    *
    * @param onOwnAnswered called when each of ours was answered: what follows is the user's
    */
-  write(
-    connection: PgConnection,
-    query: (connection: PgConnection) => void,
-    onOwnAnswered: () => void,
-  ): void {
+  write(connection: PgConnection, query: () => void, onOwnAnswered: () => void): void {
     this.#isSubmitted = true
     this.#onOwnAnswered = onOwnAnswered
     const wire = Wire.of(connection)
@@ -266,13 +262,13 @@ function makeTravellingClass(Query: PgQueryClass): TravellingClass {
     override prepare(connection: PgConnection): void {
       // What the driver would have sent as a plain text has its rows as text, whatever the pool says.
       if (!super.requiresPreparation()) this.binary = false
-      const write = (gathering: PgConnection): void => {
-        super.prepare(gathering)
+      const query = (): void => {
+        super.prepare(connection)
       }
       const onOwnAnswered = (): void => {
         this.name = this.#hiddenName
       }
-      this.journey?.write(connection, write, onOwnAnswered)
+      this.journey?.write(connection, query, onOwnAnswered)
       this.#writing = 'done'
       // The driver books every ParseComplete under the active query's name. Those of our statements
       // come first, and would book the user's as parsed before the server has seen it.

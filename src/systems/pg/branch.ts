@@ -136,9 +136,12 @@ export class PgBranch implements Branch {
     return this.#session.fault()
   }
 
-  async claim(mark: Mark): Promise<Answer> {
-    const refusal = this.#session.isOpen ? undefined : await this.#refusalToBegin()
-    if (refusal !== undefined) return refusal
+  claim(mark: Mark): Promise<Answer> {
+    if (this.#session.isOpen) return this.#claimInside(mark)
+    return this.#refusalToBegin().then((refusal) => refusal ?? this.#claimInside(mark))
+  }
+
+  #claimInside(mark: Mark): Promise<Answer> {
     const first = this.#session.claimed
     if (first !== undefined && isSame(first.mark, mark)) return this.#secure(first)
     return this.#secureBy(claimMessage(this.#markFacts(mark), this.#shorterIdleMs()), mark)
@@ -158,14 +161,14 @@ export class PgBranch implements Branch {
    *
    * So nobody is asked to prepare behind 2, where the server has reported it (see `WATCH`).
    */
-  async #secure(first: FirstClaim): Promise<Answer> {
+  #secure(first: FirstClaim): Promise<Answer> {
     this.#claim = 'unsecured'
     const idleMs = this.#shorterIdleMs()
     const { guard } = this.#session.lent
     const isFresh = this.#facts.world.now() - guard.heardAt <= HEARD_WITHIN_MS
     const isThere = guard.marks === 'untouched'
     const isSafe = isFresh && isThere && guard.isUnchanged() && idleMs === undefined
-    if (isSafe && !this.#facts.hasDeferred()) return { answer: 'yes' }
+    if (isSafe && !this.#facts.hasDeferred()) return Promise.resolve({ answer: 'yes' })
     return this.#secureBy(securedMessage(this.#markFacts(first.mark), first, idleMs), first.mark)
   }
 

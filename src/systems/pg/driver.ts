@@ -34,7 +34,7 @@ export interface PgPoolClient extends PgClient {
 }
 
 export interface PgConnection {
-  readonly stream: {
+  stream: {
     readonly destroyed?: boolean
     write(bytes: Uint8Array): unknown
     destroy(): void

@@ -134,7 +134,7 @@ export class Framing {
   /** @returns how many messages began that say that the server is ready */
   pass(bytes: Buffer): number {
     let ready = 0
-    for (let at = 0; at < bytes.length; ) {
+    for (let at = 0; at < bytes.length;) {
       if (this.#missing > 0) {
         const passed = Math.min(this.#missing, bytes.length - at)
         this.#missing -= passed

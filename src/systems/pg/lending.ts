@@ -74,24 +74,41 @@ class Attempt {
     this.#callOff = request.waiting.whenOver(() => {
       onFailed(connectError(name, new Error('its pool had no connection in time')))
     })
-    const fail = (cause: unknown): void => {
-      if (this.#taken !== undefined) return
-      this.#taken = 'nothing'
-      this.#callOff()
-      if (!request.waiting.isOver) onFailed(connectError(name, cause))
-    }
     try {
-      connect(
-        pool,
-        (client) => {
-          this.#onTaken(client)
-        },
-        fail,
-      )
+      this.#connect(pool)
     } catch (cause) {
       // A pool whose settings can't be read throws, instead of rejecting.
-      fail(cause)
+      this.#onRefused(cause)
     }
+  }
+
+  /**
+   * By a callback, which the pool calls in the same moment in which it takes its own listener off: the
+   * server's next message may be in the same packet, and say that it goes down.
+   */
+  #connect(pool: PgPool): void {
+    const given = (pool as CallbackPool).connect((error, client) => {
+      if (client === undefined) this.#onRefused(error)
+      else this.#onTaken(client)
+    })
+    // Whoever wraps the pool may know the promise alone; or pass the callback on, and resolve with nothing.
+    if (!isThenable(given)) return
+    given.then(
+      (client) => {
+        if (client !== undefined) this.#onTaken(client)
+      },
+      (cause: unknown) => {
+        this.#onRefused(cause)
+      },
+    )
+  }
+
+  #onRefused(cause: unknown): void {
+    if (this.#taken !== undefined) return
+    this.#taken = 'nothing'
+    this.#callOff()
+    const { request, onFailed } = this.#borrower
+    if (!request.waiting.isOver) onFailed(connectError(this.#facts.name, cause))
   }
 
   #onTaken(client: PgPoolClient): void {
@@ -166,27 +183,9 @@ function release(client: PgPoolClient, how: 'return' | 'destroy'): void {
   client.release(how === 'destroy')
 }
 
-/**
- * By a callback, which the pool calls in the same moment in which it takes its own listener off: the
- * server's next message may be in the same packet, and say that it goes down.
- */
-function connect(
-  pool: PgPool,
-  take: (client: PgPoolClient) => void,
-  fail: (cause: unknown) => void,
-): void {
-  const withCallback = pool.connect.bind(pool) as (
-    callback: (error: unknown, client: PgPoolClient | undefined) => void,
-  ) => unknown
-  const given = withCallback((error, client) => {
-    if (client === undefined) fail(error)
-    else take(client)
-  })
-  // Whoever wraps the pool may know the promise alone; or pass the callback on, and resolve with nothing.
-  if (!isThenable(given)) return
-  given.then((client) => {
-    if (client !== undefined) take(client)
-  }, fail)
+/** A pool as node-postgres documents it too. */
+interface CallbackPool {
+  connect(callback: (error: unknown, client: PgPoolClient | undefined) => void): unknown
 }
 
 function isThenable(value: unknown): value is PromiseLike<PgPoolClient | undefined> {

@@ -178,15 +178,15 @@ export class Wire {
 
   /**
    * Writes a message that a query of the driver's ends, with its Sync, in one piece as well. `query`
-   * writes that one to the connection that it is given.
+   * has the driver write that one.
    */
   writeWith(
     fixed: readonly Statement[],
     own: Statement | undefined,
-    query: (connection: PgConnection) => void,
+    query: () => void,
   ): Parsing | undefined {
     // First: it may run code of the user's, which could have something written elsewhere meanwhile.
-    const pieces = this.#piecesOf(query)
+    const pieces = this.#gather(query)
     const kept = this.#kept.get(fixed)
     this.#intake?.expect(kept?.answer)
     writer.reset()
@@ -201,14 +201,17 @@ export class Wire {
    * What the driver writes: each part of a message by itself. Each would cost the stream as much as
    * encoding it does.
    */
-  #piecesOf(query: (connection: PgConnection) => void): readonly Uint8Array[] {
-    const pieces: Uint8Array[] = []
-    const write = (bytes: Uint8Array): void => {
-      pieces.push(bytes)
+  #gather(query: () => void): readonly Uint8Array[] {
+    const connection = this.#connection
+    const { stream } = connection
+    const gathered = new Gathered(stream)
+    try {
+      connection.stream = gathered
+      query()
+    } finally {
+      connection.stream = stream
     }
-    const stream = { value: { writable: true, write } }
-    query(Object.create(this.#connection, { stream }) as PgConnection)
-    return pieces
+    return gathered.pieces
   }
 
   #encodeFixed(fixed: readonly Statement[], kept: Kept | undefined): Parsing | undefined {
@@ -284,6 +287,30 @@ export class Wire {
     this.#doubts += 1
     this.#kept = new WeakMap()
     for (const entry of this.#names.values()) entry.state = 'doubtful'
+  }
+}
+
+/** Stands in for a stream while the driver writes one message. */
+class Gathered {
+  readonly writable = true
+  readonly pieces: Uint8Array[] = []
+  readonly #stream: PgConnection['stream']
+
+  constructor(stream: PgConnection['stream']) {
+    this.#stream = stream
+  }
+
+  write(bytes: Uint8Array): true {
+    this.pieces.push(bytes)
+    return true
+  }
+
+  get destroyed(): boolean {
+    return this.#stream.destroyed === true
+  }
+
+  destroy(): void {
+    this.#stream.destroy()
   }
 }
 
