@@ -11,6 +11,8 @@ import { within } from '../harness/eventually.ts'
 const EXIT_MS = 10_000
 
 export interface Child {
+  /** A line for its input. */
+  tell(line: string): void
   /** The next line that it prints. */
   line(): Promise<string>
   /** Ends its input, and waits for its exit. */
@@ -31,6 +33,9 @@ export function startChild(program: string, order: unknown): Child {
   child.stdin.on('error', () => undefined)
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   return {
+    tell: (line) => {
+      child.stdin.write(`${line}\n`)
+    },
     line: async () => {
       const next = await lines.next()
       if (next.done === true) throw new Error(`${program} ended too early`)

@@ -10,7 +10,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { CONTENDERS, closePools, openPools } from './contenders.ts'
 import type { ContenderName } from './contenders.ts'
-import { race } from './rounds.ts'
+import { race } from './race.ts'
 import type { Stage } from './stage.ts'
 import type { Ledger } from './workload.ts'
 

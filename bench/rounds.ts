@@ -6,24 +6,18 @@
  * databases are held to what was answered. Ratios are taken within a round, side by side.
  */
 import type { PostgresServer } from '../harness/postgres-server.ts'
-import { CONTENDERS, closePools, openPools } from './contenders.ts'
-import type { ContenderName, Runner } from './contenders.ts'
+import { CONTENDERS } from './contenders.ts'
+import type { ContenderName } from './contenders.ts'
+import type { Lanes } from './lanes.ts'
 import type { Link } from './link.ts'
-import type { Pools } from './rivals/with-client.ts'
-import { quantile, shuffled } from './statistics.ts'
+import type { Race } from './race.ts'
+import { shuffled } from './statistics.ts'
 import { cpuBetween, readServerCpu } from './server-cpu.ts'
 import type { Ledger } from './workload.ts'
 
 /** One turn of one contender. */
-export interface Sample {
-  readonly transactions: number
-  /** Transactions answered in a second. */
-  readonly throughput: number
-  readonly p50Ms: number
-  readonly p99Ms: number
-  /** Processor time of this process for each transaction, of all its threads. */
-  readonly clientMicros: number
-  /** The same of both servers; undefined where it can't be read. */
+export interface Sample extends Race {
+  /** Processor time of both servers for each transaction; undefined where it can't be read. */
   readonly serverMicros: number | undefined
 }
 
@@ -68,11 +62,11 @@ const WARM_UP_AT_ONCE = 16
  */
 export async function warmUp(
   { rounds, turnMs }: WarmUp,
-  names: readonly ContenderName[],
+  lanes: Lanes,
   link: Pick<Link, 'urls'>,
   umpire: Umpire,
 ): Promise<void> {
-  await withLanes(names, link, async (lanes) => {
+  await lanes.on(link.urls, async () => {
     for (let round = 0; round < rounds; round += 1) {
       await takeTurns(lanes, { atOnce: WARM_UP_AT_ONCE, turnMs }, umpire)
     }
@@ -81,11 +75,11 @@ export async function warmUp(
 
 export async function measure(
   setting: Setting,
-  names: readonly ContenderName[],
+  lanes: Lanes,
   link: Link,
   umpire: Umpire,
 ): Promise<SettingResult> {
-  return withLanes(names, link, async (lanes) => {
+  return lanes.on(link.urls, async () => {
     const results: Round[] = []
     // A round that doesn't count: it opens connections, and has statements parsed on them.
     await takeTurns(lanes, setting, umpire)
@@ -96,91 +90,34 @@ export async function measure(
   })
 }
 
-/** A contender with its connections, open for all of its turns: as in a program that runs for long. */
-interface Lane {
-  readonly pools: Pools
-  readonly runner: Runner
-}
-
-async function withLanes<T>(
-  names: readonly ContenderName[],
-  link: Pick<Link, 'urls'>,
-  use: (lanes: ReadonlyMap<ContenderName, Lane>) => Promise<T>,
-): Promise<T> {
-  const lanes = new Map(names.map((name) => [name, openLane(name, link)] as const))
-  try {
-    return await use(lanes)
-  } finally {
-    await Promise.all([...lanes.values()].map(closeLane))
-  }
-}
-
-function openLane(name: ContenderName, link: Pick<Link, 'urls'>): Lane {
-  const pools = openPools(link.urls)
-  return { pools, runner: CONTENDERS[name].open(pools) }
-}
-
-async function closeLane({ pools, runner }: Lane): Promise<void> {
-  await runner.close()
-  await closePools(pools)
-}
-
 async function takeTurns(
-  lanes: ReadonlyMap<ContenderName, Lane>,
+  lanes: Lanes,
   setting: Pick<Setting, 'atOnce' | 'turnMs'>,
   umpire: Umpire,
 ): Promise<Round> {
   const samples: Partial<Record<ContenderName, Sample>> = {}
-  for (const [name, { runner }] of shuffled([...lanes])) {
+  for (const name of shuffled(lanes.names)) {
     umpire.signal.throwIfAborted()
-    samples[name] = await takeTurn(name, runner, setting, umpire)
+    samples[name] = await takeTurn(name, lanes, setting, umpire)
   }
   return samples
 }
 
 async function takeTurn(
   name: ContenderName,
-  runner: Runner,
+  lanes: Lanes,
   { atOnce, turnMs }: Pick<Setting, 'atOnce' | 'turnMs'>,
   { ledger, servers }: Umpire,
 ): Promise<Sample> {
   const { writes } = CONTENDERS[name]
-  ledger.add(writes, (await race(runner, atOnce, turnMs * WARM_UP_SHARE)).transactions)
-  const sample = await race(runner, atOnce, turnMs, servers)
-  ledger.add(writes, sample.transactions)
+  ledger.add(writes, (await lanes.race(name, atOnce, turnMs * WARM_UP_SHARE)).transactions)
+  const before = readServerCpu(servers)
+  const raced = await lanes.race(name, atOnce, turnMs)
+  const ofServers = cpuBetween(before, readServerCpu(servers))
+  ledger.add(writes, raced.transactions)
   await ledger.verify(name)
-  return sample
-}
-
-/** Keeps `atOnce` transactions under way for `durationMs`, and waits for the last answers. */
-export async function race(
-  runner: Runner,
-  atOnce: number,
-  durationMs: number,
-  servers: readonly PostgresServer[] = [],
-): Promise<Sample> {
-  const latencies: number[] = []
-  const serversBefore = readServerCpu(servers)
-  const before = process.cpuUsage()
-  const begun = performance.now()
-  const repeat = async (): Promise<void> => {
-    for (let start = performance.now(); start - begun < durationMs;) {
-      await runner.run()
-      const end = performance.now()
-      latencies.push(end - start)
-      start = end
-    }
-  }
-  await Promise.all(Array.from({ length: atOnce }, repeat))
-  const seconds = (performance.now() - begun) / 1_000
-  const { user, system } = process.cpuUsage(before)
-  const ofServers = cpuBetween(serversBefore, readServerCpu(servers))
   return {
-    transactions: latencies.length,
-    throughput: latencies.length / seconds,
-    p50Ms: quantile(latencies, 0.5),
-    p99Ms: quantile(latencies, 0.99),
-    clientMicros: (user + system) / latencies.length,
-    serverMicros: ofServers === undefined ? undefined : ofServers / latencies.length,
+    ...raced,
+    serverMicros: ofServers === undefined ? undefined : ofServers / raced.transactions,
   }
 }

@@ -15,6 +15,7 @@ import { GROWTH_HEADER, GROWTH_SETTINGS, measureGrowth, printGrowth } from './gr
 import { printLadder } from './guarantees/table.ts'
 import { measureIdle } from './idle.ts'
 import type { Idle } from './idle.ts'
+import { Lanes } from './lanes.ts'
 import { openLink } from './link.ts'
 import type { BenchOptions } from './options.ts'
 import { profile } from './profile.ts'
@@ -176,18 +177,23 @@ async function* measureAll(
 ): AsyncGenerator<SettingResult> {
   const { turnMs, rounds, ...pace } = PACES[options.pace]
   const umpire = { ledger, signal, servers: stage.servers }
-  await warmUp(pace.warmUp, options.contenders, stage, umpire)
-  for (const addedMs of options.addedMs) {
-    const link = await openLink(stage.urls, addedMs)
-    try {
-      for (const atOnce of options.atOnce) {
-        const usual = addedMs === 0 ? rounds.near : rounds.far
-        const setting = { addedMs, atOnce, turnMs, rounds: options.rounds ?? usual }
-        yield await measure(setting, options.contenders, link, umpire)
+  const lanes = new Lanes(options.contenders)
+  try {
+    await warmUp(pace.warmUp, lanes, stage, umpire)
+    for (const addedMs of options.addedMs) {
+      const link = await openLink(stage.urls, addedMs)
+      try {
+        for (const atOnce of options.atOnce) {
+          const usual = addedMs === 0 ? rounds.near : rounds.far
+          const setting = { addedMs, atOnce, turnMs, rounds: options.rounds ?? usual }
+          yield await measure(setting, lanes, link, umpire)
+        }
+      } finally {
+        await link.close()
       }
-    } finally {
-      await link.close()
     }
+  } finally {
+    await lanes.end()
   }
 }
 
