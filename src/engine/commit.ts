@@ -20,6 +20,8 @@ export interface Commitment {
   readonly recovery: Recovery
   readonly world: World
   readonly over: Over
+  /** After which `over` comes, at the latest. */
+  readonly timeoutMs: number
   /** Called once, when nothing is left for this process to do. */
   readonly onFinished: () => void
 }
@@ -67,7 +69,7 @@ class TwoPhaseMessages implements Machine<
     this.#id = id
     this.#mark = { id, participants: [plan.decider, ...plan.voters] }
     this.#commitment = commitment
-    this.#awaited = new Awaited(commitment.world)
+    this.#awaited = new Awaited(commitment.world, commitment.timeoutMs)
   }
 
   step(state: twoPhase.TwoPhaseState, event: twoPhase.TwoPhaseEvent): twoPhase.TwoPhaseStep {
@@ -114,6 +116,7 @@ class TwoPhaseMessages implements Machine<
       case 'tell-aborted':
       case 'tell-unknown':
         this.#isTold = true
+        this.#awaited.bound()
         return 'tell'
       default:
         return assertNever(effect)
@@ -214,7 +217,7 @@ class OnePhaseMessages implements Machine<
     this.begin = onePhase.begin(plan)
     this.over = commitment.over
     this.#commitment = commitment
-    this.#awaited = new Awaited(commitment.world)
+    this.#awaited = new Awaited(commitment.world, commitment.timeoutMs)
   }
 
   step(state: onePhase.OnePhaseState, event: onePhase.OnePhaseEvent): onePhase.OnePhaseStep {
@@ -268,6 +271,7 @@ class OnePhaseMessages implements Machine<
       case 'tell-committed':
       case 'tell-aborted':
       case 'tell-unknown':
+        this.#awaited.bound()
         return 'tell'
       default:
         return assertNever(effect)

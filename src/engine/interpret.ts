@@ -160,20 +160,33 @@ function bug(cause: unknown): AssentError {
 /** A branch that has a message of ours unanswered. */
 interface Unanswered {
   readonly branch: Branch
-  readonly since: number
+  /** When its bound began, on `World.now()`; undefined while there is none. */
+  since: number | undefined
   /** Ending a branch is what frees everybody else: it is only bounded. */
   readonly kind: 'cut when over' | 'only bounded'
 }
 
-/** The branches that have a message of ours unanswered, and the bound on waiting for each. */
+/**
+ * The branches that have a message of ours unanswered, and the bound on waiting for each. While a
+ * caller waits whose own time is no longer than that, it is bound enough.
+ */
 export class Awaited<Event> {
   readonly #world: World
+  #isBounding: boolean
   readonly #unanswered: Unanswered[] = []
   /** One timer for all of a transaction's messages. */
   #cancelTimer: (() => void) | undefined
 
-  constructor(world: World) {
+  constructor(world: World, timeoutMs: number) {
     this.#world = world
+    this.#isBounding = timeoutMs > LIMITS.answerMs
+  }
+
+  /** Nobody waits any more: from here on each message is bounded. */
+  bound(): void {
+    if (this.#isBounding) return
+    this.#isBounding = true
+    for (const unanswered of this.#unanswered) this.#beginBound(unanswered)
   }
 
   /** Has the answer heard, as an event. `cutAll` may turn it into `unknown`. */
@@ -212,9 +225,9 @@ export class Awaited<Event> {
     hearer: Hearer<Event>,
     event: (answer: A) => Event,
   ): Performed {
-    const unanswered: Unanswered = { branch, since: this.#world.now(), kind }
+    const unanswered: Unanswered = { branch, since: undefined, kind }
     this.#unanswered.push(unanswered)
-    this.#cancelTimer ??= this.#startTimer(LIMITS.answerMs)
+    if (this.#isBounding) this.#beginBound(unanswered)
     answer.then(
       (answered) => {
         this.#isAnswered(unanswered)
@@ -232,12 +245,17 @@ export class Awaited<Event> {
     this.#unanswered.splice(this.#unanswered.indexOf(answered), 1)
   }
 
+  #beginBound(unanswered: Unanswered): void {
+    unanswered.since = this.#world.now()
+    this.#cancelTimer ??= this.#startTimer(LIMITS.answerMs)
+  }
+
   #startTimer(ms: number): () => void {
     const cutOverdue = (): void => {
       this.#cancelTimer = undefined
       const now = this.#world.now()
       let next = Infinity
-      for (const { branch, since } of this.#unanswered) {
+      for (const { branch, since = now } of this.#unanswered) {
         const leftMs = since + LIMITS.answerMs - now
         if (leftMs <= 0) branch.cut()
         else next = Math.min(next, leftMs)

@@ -27,7 +27,10 @@ export const LIMITS = {
    * caller is told `unknown`. Most answer within milliseconds, and a known outcome is worth them.
    */
   commitAnswerMs: 1_000,
-  /** How long a message of the commit path may go unanswered after the caller was told. */
+  /**
+   * How long a message of the commit path may go unanswered once the caller was told; and before, if
+   * he would wait for longer.
+   */
   answerMs: 30_000,
   /** Rounds that this process tries to end a branch handed over to recovery; then scans go on. */
   handOverRounds: 20,

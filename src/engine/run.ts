@@ -208,7 +208,8 @@ export class Run {
       for (const branch of branches) branch.leave()
       ended()
     }
-    return { branches, participants, recovery, world, over: this.#options.over, onFinished }
+    const { over, timeoutMs } = this.#options
+    return { branches, participants, recovery, world, over, timeoutMs, onFinished }
   }
 
   readonly #isRetryable = (name: string, error: unknown): boolean =>

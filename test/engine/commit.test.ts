@@ -6,7 +6,7 @@ import { commitTwoPhase } from '../../src/engine/commit.ts'
 import { Over } from '../../src/engine/over.ts'
 import { Recovery } from '../../src/engine/recover.ts'
 import { nodeWorld } from '../../src/platform/node-world.ts'
-import type { Branch, Participant } from '../../src/ports/index.ts'
+import type { Branch, Participant, World } from '../../src/ports/index.ts'
 import type { Answer, EndAnswer } from '../../src/protocol/index.ts'
 
 interface Answers {
@@ -16,7 +16,24 @@ interface Answers {
 
 const YES: Answer = { answer: 'yes' }
 
-function committing(answers: Answers, handOver: Recovery['handOver'], over = new Over()) {
+/** A clock that stands still: what is set for later is rung by hand. */
+class StillWorld {
+  readonly timers: { readonly ms: number; readonly ring: () => void }[] = []
+  readonly world: World = {
+    ...nodeWorld,
+    now: () => 0,
+    timer: (ms, ring) => {
+      this.timers.push({ ms, ring })
+      return () => undefined
+    },
+  }
+}
+
+function committing(
+  answers: Answers,
+  handOver: Recovery['handOver'],
+  { over = new Over(), world = nodeWorld, timeoutMs = 30_000 } = {},
+) {
   const recovery = new Recovery({} as never)
   recovery.handOver = handOver
   const said: string[] = []
@@ -42,7 +59,9 @@ function committing(answers: Answers, handOver: Recovery['handOver'], over = new
       return answers.end?.(name) ?? Promise.resolve({ answer: 'done' })
     },
     leave: () => undefined,
-    cut: () => undefined,
+    cut: () => {
+      said.push(`${name} cut`)
+    },
   })
   const names = ['orders', 'stock', 'ledger']
   const finished = Promise.withResolvers<undefined>()
@@ -54,8 +73,9 @@ function committing(answers: Answers, handOver: Recovery['handOver'], over = new
       branches: names.map(branch),
       participants: new Map(names.map((name) => [name, { name } as Participant])),
       recovery,
-      world: nodeWorld,
+      world,
       over,
+      timeoutMs,
       onFinished: () => {
         finished.resolve(undefined)
       },
@@ -103,4 +123,36 @@ test('nobody waits for recovery any more once the caller was told', async () => 
   const isWaitedFor = await asked.promise
   expect(await running.told).toMatchObject({ told: 'aborted' })
   expect(isWaitedFor()).toBe(false)
+})
+
+const NEVER = { vote: () => new Promise<Answer>(() => undefined) }
+
+test('while the caller waits, his own time is the bound on an answer', () => {
+  const { world, timers } = new StillWorld()
+  committing(NEVER, () => Promise.resolve('left'), { world })
+  expect(timers).toEqual([])
+})
+
+test('an answer that does not come is cut once the caller was told', async () => {
+  const { world, timers } = new StillWorld()
+  const over = new Over()
+  const end = (): Promise<EndAnswer> => new Promise(() => undefined)
+  const { running, said } = committing({ end }, () => Promise.resolve('left'), { over, world })
+  await expect.poll(() => said).toContain('stock commit')
+  over.end(new Error('time is up'))
+  expect(await running.told).toMatchObject({ told: 'committed' })
+  expect(timers.map(({ ms }) => ms)).toEqual([30_000])
+  world.now = () => 30_000
+  timers[0]?.ring()
+  expect(said.slice(-2)).toEqual(['stock cut', 'ledger cut'])
+})
+
+test('of a caller who waits for longer, each answer is bounded from the start', async () => {
+  const { world, timers } = new StillWorld()
+  const left = (): Promise<'left'> => Promise.resolve('left')
+  const { said } = committing(NEVER, left, { world, timeoutMs: 30_001 })
+  await expect.poll(() => said).toEqual(['stock vote', 'ledger vote'])
+  world.now = () => 30_000
+  timers[0]?.ring()
+  expect(said.slice(-2)).toEqual(['stock cut', 'ledger cut'])
 })
