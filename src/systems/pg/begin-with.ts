@@ -268,7 +268,8 @@ function makeTravellingClass(Query: PgQueryClass): TravellingClass {
       const onOwnAnswered = (): void => {
         this.name = this.#hiddenName
       }
-      this.journey?.write(connection, query, onOwnAnswered)
+      if (this.journey === undefined) query()
+      else this.journey.write(connection, query, onOwnAnswered)
       this.#writing = 'done'
       // The driver books every ParseComplete under the active query's name. Those of our statements
       // come first, and would book the user's as parsed before the server has seen it.
