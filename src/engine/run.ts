@@ -205,8 +205,11 @@ export class Run {
     const ended = background()
     // Whatever happened, no connection outlives its transaction.
     const onFinished = (): void => {
-      for (const branch of branches) branch.leave()
-      ended()
+      try {
+        for (const branch of branches) branch.leave()
+      } finally {
+        ended()
+      }
     }
     const { over, timeoutMs } = this.#options
     return { branches, participants, recovery, world, over, timeoutMs, onFinished }

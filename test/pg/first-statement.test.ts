@@ -242,3 +242,31 @@ test('a name can only ever mean one text: another copy of Assent may use the con
   expect(names[0]).not.toBe(names[1])
   client.release(true)
 })
+
+test('a large first statement is not copied to leave in one piece', async () => {
+  const { assent, orders } = await openShop({}, { orders: { max: 1 } })
+  await orders.sql('create table large (x text)')
+  await assent.transaction((db) => db.orders.query('select 1'))
+  const client = (await orders.pool.connect()) as pg.PoolClient & { connection: pg.Connection }
+  const { stream } = client.connection
+  const write = stream.write.bind(stream) as (bytes: Buffer) => boolean
+  const pieces: number[] = []
+  stream.write = (bytes: Buffer) => {
+    pieces.push(bytes.length)
+    return write(bytes)
+  }
+  client.release()
+  const insert = (length: number): Promise<unknown> =>
+    assent.transaction((db) =>
+      db.orders.query('insert into large values ($1)', ['x'.repeat(length)]),
+    )
+  await insert(10)
+  const [small] = pieces.splice(0)
+  await insert(100_000)
+  expect(pieces[0]).toBeLessThan(small ?? 0)
+  expect(Math.max(...pieces)).toBeGreaterThan(100_000)
+  expect(await orders.sql('select length(x) from large')).toEqual([
+    { length: 10 },
+    { length: 100_000 },
+  ])
+})

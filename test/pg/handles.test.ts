@@ -86,6 +86,19 @@ test('statements keep the order in which they were called, also before the join 
   expect(order.map((row) => row.n)).toEqual([1, 2, 3, 4])
 })
 
+test('notifications reach the client’s listeners', async () => {
+  const { assent, orders } = await openShop({}, { orders: { max: 1 } })
+  await orders.pool.query('listen news')
+  const heard: unknown[] = []
+  await assent.transaction(async (db) => {
+    db.orders.client.on('notification', ({ payload }) => heard.push(payload))
+    await db.orders.client.query('select 1')
+    await orders.sql("select pg_notify('news', 'of somebody')")
+  })
+  // PostgreSQL keeps it back until the transaction ends.
+  expect(heard).toEqual(['of somebody'])
+})
+
 test('notices reach the client’s listeners, and leave none behind', async () => {
   const { assent, orders } = await openShop({}, { orders: { max: 1 } })
   const notices: unknown[] = []

@@ -117,12 +117,12 @@ function open(from: { isKnown: boolean; kept?: Buffer } = { isKnown: true }) {
   // As the driver does: it reads whole messages, and keeps what is not whole.
   const framing = new Framing()
   framing.pass(from.kept ?? Buffer.alloc(0))
-  let intake: Intake | undefined
   stream.on('data', (bytes: Buffer) => {
     pieces.push(bytes)
     for (let ready = framing.pass(bytes); ready > 0; ready -= 1) intake?.onReady()
   })
-  intake = Intake.of({ stream } as unknown as PgConnection, (tags) => recognised.push(tags))
+  const connection = { stream } as unknown as PgConnection
+  const intake = Intake.of(connection, (tags) => recognised.push(tags))
   if (intake === undefined) throw new Error('there is no intake')
   const arrive = (...bytes: readonly Buffer[]): void => {
     stream.emit('data', Buffer.concat(bytes))

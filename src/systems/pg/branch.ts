@@ -97,12 +97,11 @@ export class PgBranch implements Branch {
     this.#session.onLend(({ client }) => {
       this.#stopPassing?.()
       const stops = events.map((event) => {
-        const name = event === 'notification' ? 'notificationResponse' : event
         const listener = (message: never): void => {
           pass(event, message)
         }
-        client.connection.on(name, listener)
-        return () => client.connection.removeListener(name, listener)
+        client.connection.on(event, listener)
+        return () => client.connection.removeListener(event, listener)
       })
       this.#stopPassing = () => {
         for (const stop of stops) stop()

@@ -2,8 +2,9 @@
  * Lending a connection of the user's pool to a branch.
  *
  * Owns: waiting for the pool, and what must be true of a connection before a branch begins on it.
- * Promises: whoever asks is given one connection, with its guard, or an error, once; a connection
- * that comes too late is given back at once. One that turns out to be dead is replaced.
+ * Promises: whoever asks is given one connection, with its guard, or an error; a connection that
+ * comes too late is given back at once. One that turns out to be dead is replaced. Nothing is said on
+ * a connection while the pool still hands it over, or in the name of whoever gave it back.
  */
 import { AssentError } from '../../protocol/index.ts'
 import type { JoinRequest, World } from '../../ports/index.ts'
@@ -43,144 +44,109 @@ export interface LendingFacts {
   readonly onRead: (facts: ConnectionFacts) => void
 }
 
-export interface Borrower {
-  readonly request: JoinRequest
-  readonly onLent: (lent: Lent) => void
-  readonly onFailed: (error: AssentError) => void
+/** Resolves with what `use` makes of the connection, at once. @throws AssentError */
+export function lend<T>(
+  facts: LendingFacts,
+  request: JoinRequest,
+  use: (lent: Lent) => T,
+): Promise<T> {
+  return take(facts, request).then((client) => {
+    const known = knownFacts(client)
+    // As nearly always. Two promises fewer than the other way.
+    if (known !== undefined && isIdle(client)) return use(makeLent(facts, request, client, known))
+    return examine(facts, request, client).then(use)
+  })
 }
 
-/** Never throws. One of the borrower's functions is called once, perhaps at once. */
-export function lend(facts: LendingFacts, borrower: Borrower): void {
-  new Attempt(facts, borrower, 1).take()
-}
-
-/** By callbacks where only Assent waits: a transaction that waits for nothing has few promises. */
-class Attempt {
-  readonly #facts: LendingFacts
-  readonly #borrower: Borrower
-  readonly #number: number
-  #taken: PgPoolClient | 'nothing' | undefined
-  #callOff = (): void => undefined
-
-  constructor(facts: LendingFacts, borrower: Borrower, number: number) {
-    this.#facts = facts
-    this.#borrower = borrower
-    this.#number = number
-  }
-
-  take(): void {
-    const { request, onFailed } = this.#borrower
-    const { name, pool } = this.#facts
-    this.#callOff = request.waiting.whenOver(() => {
-      onFailed(connectError(name, new Error('its pool had no connection in time')))
-    })
+/** Whether this connection will do; otherwise another one, for a while. */
+async function examine(
+  facts: LendingFacts,
+  request: JoinRequest,
+  first: PgPoolClient,
+): Promise<Lent> {
+  let client = first
+  for (let attempt = 1; ; attempt += 1) {
     try {
-      this.#connect(pool)
+      const known = knownFacts(client) ?? (await readFacts(facts, request, client))
+      if (isIdle(client)) return makeLent(facts, request, client, known)
+      throw new Error(`its connection was left in status ${Wire.of(client.connection).status}`)
+    } catch (error) {
+      release(client, 'destroy')
+      const isOver = error instanceof AssentError || attempt >= ATTEMPTS
+      if (isOver || request.waiting.isOver) throw connectError(facts.name, error)
+    }
+    client = await take(facts, request)
+  }
+}
+
+/** Somebody may have given it back inside a transaction, and our COMMIT would commit his work. */
+function isIdle(client: PgPoolClient): boolean {
+  return Wire.of(client.connection).status === 'I'
+}
+
+function makeLent(
+  { name, world }: LendingFacts,
+  { access }: JoinRequest,
+  client: PgPoolClient,
+  known: ConnectionFacts,
+): Lent {
+  return new Lent(client, known, new GuardedConnection(name, client, access, world))
+}
+
+async function readFacts(
+  { name, onRead }: LendingFacts,
+  { access, waiting }: JoinRequest,
+  client: PgPoolClient,
+): Promise<ConnectionFacts> {
+  const callOff = waiting.whenOver(() => {
+    client.connection.stream.destroy()
+  })
+  try {
+    const facts = await connectionFacts(name, client)
+    onRead(facts)
+    if (facts.role === 'replica' && access === 'write') throw replicaError(name)
+    return facts
+  } finally {
+    callOff()
+  }
+}
+
+/** A connection of the pool, or an error once time is over; one that comes later goes back. */
+function take({ name, pool }: LendingFacts, { waiting }: JoinRequest): Promise<PgPoolClient> {
+  return new Promise((resolve, reject) => {
+    let taken: PgPoolClient | 'refused' | undefined
+    const callOff = waiting.whenOver(() => {
+      reject(connectError(name, new Error('its pool had no connection in time')))
+    })
+    const onTaken = (client: PgPoolClient): void => {
+      if (taken !== undefined) {
+        // Told twice, as callback and as promise; or given two, or one behind an error.
+        if (client !== taken) client.release()
+        return
+      }
+      taken = client
+      // The error is told by `whenOver`, and may be still to come: it is time's turn to be over.
+      if (waiting.isOver) {
+        client.release()
+        return
+      }
+      callOff()
+      // Without a listener, an error of an idle link would end the process.
+      client.on('error', ignore)
+      resolve(client)
+    }
+    const onRefused = (cause: unknown): void => {
+      taken ??= 'refused'
+      callOff()
+      reject(connectError(name, cause))
+    }
+    try {
+      connect(pool, onTaken, onRefused)
     } catch (cause) {
       // A pool whose settings can't be read throws, instead of rejecting.
-      this.#onRefused(cause)
+      onRefused(cause)
     }
-  }
-
-  /**
-   * By a callback, which the pool calls in the same moment in which it takes its own listener off: the
-   * server's next message may be in the same packet, and say that it goes down.
-   */
-  #connect(pool: PgPool): void {
-    const given = (pool as CallbackPool).connect((error, client) => {
-      if (client === undefined) this.#onRefused(error)
-      else this.#onTaken(client)
-    })
-    // Whoever wraps the pool may know the promise alone; or pass the callback on, and resolve with nothing.
-    if (!isThenable(given)) return
-    given.then(
-      (client) => {
-        if (client !== undefined) this.#onTaken(client)
-      },
-      (cause: unknown) => {
-        this.#onRefused(cause)
-      },
-    )
-  }
-
-  #onRefused(cause: unknown): void {
-    if (this.#taken !== undefined) return
-    this.#taken = 'nothing'
-    this.#callOff()
-    const { request, onFailed } = this.#borrower
-    if (!request.waiting.isOver) onFailed(connectError(this.#facts.name, cause))
-  }
-
-  #onTaken(client: PgPoolClient): void {
-    if (this.#taken !== undefined) {
-      // Told twice, as callback and as promise; or given two, or one after an error.
-      if (client !== this.#taken) client.release()
-      return
-    }
-    this.#taken = client
-    this.#callOff()
-    if (this.#borrower.request.waiting.isOver) {
-      client.release()
-      return
-    }
-    // Without a listener, an error of an idle link would end the process.
-    client.on('error', ignore)
-    try {
-      const facts = knownFacts(client)
-      if (facts !== undefined) this.#give(client, facts)
-      else void this.#readAndGive(client)
-    } catch (error) {
-      this.#giveUp(client, error)
-    }
-  }
-
-  async #readAndGive(client: PgPoolClient): Promise<void> {
-    try {
-      this.#give(client, await this.#read(client))
-    } catch (error) {
-      this.#giveUp(client, error)
-    }
-  }
-
-  async #read(client: PgPoolClient): Promise<ConnectionFacts> {
-    const { request } = this.#borrower
-    const callOff = request.waiting.whenOver(() => {
-      client.connection.stream.destroy()
-    })
-    try {
-      const facts = await connectionFacts(this.#facts.name, client)
-      this.#facts.onRead(facts)
-      const isReplica = facts.role === 'replica' && request.access === 'write'
-      if (isReplica) throw replicaError(this.#facts.name)
-      return facts
-    } finally {
-      callOff()
-    }
-  }
-
-  /** @throws Error when it is of no use */
-  #give(client: PgPoolClient, facts: ConnectionFacts): void {
-    const { name, world } = this.#facts
-    const { request, onLent } = this.#borrower
-    // Somebody gave it back inside a transaction, and our COMMIT would commit his work.
-    const { status } = Wire.of(client.connection)
-    if (status !== 'I') throw new Error(`its connection was left in status ${status}`)
-    onLent(new Lent(client, facts, new GuardedConnection(name, client, request.access, world)))
-  }
-
-  /** Unless there may be another one to try. */
-  #giveUp(client: PgPoolClient, error: unknown): void {
-    release(client, 'destroy')
-    const { request, onFailed } = this.#borrower
-    const isOver = error instanceof AssentError || this.#number >= ATTEMPTS
-    if (isOver || request.waiting.isOver) onFailed(connectError(this.#facts.name, error))
-    else new Attempt(this.#facts, this.#borrower, this.#number + 1).take()
-  }
-}
-
-function release(client: PgPoolClient, how: 'return' | 'destroy'): void {
-  client.removeListener('error', ignore)
-  client.release(how === 'destroy')
+  })
 }
 
 /** A pool as node-postgres documents it too. */
@@ -188,8 +154,33 @@ interface CallbackPool {
   connect(callback: (error: unknown, client: PgPoolClient | undefined) => void): unknown
 }
 
+/**
+ * By a callback, which the pool calls in the same moment in which it takes its own listener off: the
+ * server's next message may be in the same packet, and say that it goes down.
+ */
+function connect(
+  pool: PgPool,
+  onTaken: (client: PgPoolClient) => void,
+  onRefused: (cause: unknown) => void,
+): void {
+  const given = (pool as CallbackPool).connect((error, client) => {
+    if (client === undefined) onRefused(error)
+    else onTaken(client)
+  })
+  // Whoever wraps the pool may know the promise alone; or pass the callback on, and resolve with nothing.
+  if (!isThenable(given)) return
+  given.then((client) => {
+    if (client !== undefined) onTaken(client)
+  }, onRefused)
+}
+
 function isThenable(value: unknown): value is PromiseLike<PgPoolClient | undefined> {
   return typeof value === 'object' && value !== null && 'then' in value
+}
+
+function release(client: PgPoolClient, how: 'return' | 'destroy'): void {
+  client.removeListener('error', ignore)
+  client.release(how === 'destroy')
 }
 
 function replicaError(name: string): AssentError {

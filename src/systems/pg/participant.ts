@@ -25,7 +25,7 @@ import type { Failover } from './epochs.ts'
 import { makeHandle } from './handle.ts'
 import type { PgHandle } from './handle.ts'
 import { lend } from './lending.ts'
-import type { LendingFacts, Lent } from './lending.ts'
+import type { LendingFacts } from './lending.ts'
 import type { Replication } from './mark.ts'
 import { PgMemory } from './memory.ts'
 import { endPrepared, listPrepared } from './prepared.ts'
@@ -133,12 +133,9 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
   }
 
   join(request: JoinRequest): Promise<PgBranch> {
-    return new Promise((resolve, onFailed) => {
-      const onLent = (lent: Lent): void => {
-        const session = new BranchSession(this.#sessions, request, lent)
-        resolve(new PgBranch(this.#branches, request, session))
-      }
-      lend(this.#lending, { request, onLent, onFailed })
+    return lend(this.#lending, request, (lent) => {
+      const session = new BranchSession(this.#sessions, request, lent)
+      return new PgBranch(this.#branches, request, session)
     })
   }
 
@@ -161,10 +158,7 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
       names: this.#names,
       world,
       queryClass: () => this.#pool.Client.Query,
-      lend: (request) =>
-        new Promise((onLent, onFailed) => {
-          lend(this.#lending, { request, onLent, onFailed })
-        }),
+      lend: (request) => lend(this.#lending, request, (lent) => lent),
       mayClaimFirst: () => world.now() >= this.#claimsFirstFrom,
       onClaimFailed: (how) => {
         this.forgetEpoch()

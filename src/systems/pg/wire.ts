@@ -70,6 +70,8 @@ interface Kept {
 const NO_VALUES: readonly string[] = []
 /** Statements that a connection keeps under a name, at the most. */
 const MOST_NAMES = 64
+/** Bytes of a user's statement that are copied, to leave in one piece with ours. */
+const MOST_GATHERED = 16_384
 /** After these, what was parsed may be gone. */
 const FORGETTING_TAGS = new Set(['DISCARD ALL', 'DEALLOCATE', 'DEALLOCATE ALL'])
 /** After these, settings of the session may be gone. */
@@ -177,8 +179,8 @@ export class Wire {
   }
 
   /**
-   * Writes a message that a query of the driver's ends, with its Sync, in one piece as well. `query`
-   * has the driver write that one.
+   * Writes a message that a query of the driver's ends, with its Sync, in one piece unless that is
+   * large. `query` has the driver write that one.
    */
   writeWith(
     fixed: readonly Statement[],
@@ -192,8 +194,10 @@ export class Wire {
     writer.reset()
     let parsing = this.#encodeFixed(fixed, kept)
     if (own !== undefined) parsing = this.#encode(own, tagCount(fixed), parsing)
-    for (const piece of pieces) writer.again(piece)
+    const isSmall = pieces.reduce((sum, piece) => sum + piece.length, 0) <= MOST_GATHERED
+    if (isSmall) for (const piece of pieces) writer.again(piece)
     this.#connection.stream.write(writer.take())
+    if (!isSmall) for (const piece of pieces) this.#connection.stream.write(piece)
     return parsing
   }
 
