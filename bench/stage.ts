@@ -14,6 +14,8 @@ import type { Urls } from './workload.ts'
  */
 export const SERVER_SETTINGS: Readonly<Record<string, string>> = {
   max_prepared_transactions: '64',
+  // A full pool for every step of the ladder.
+  max_connections: '400',
   max_wal_size: '4GB',
   checkpoint_timeout: '1h',
   shared_buffers: '128MB',
