@@ -7,15 +7,16 @@
  * it must.
  * Never: finishes what a crash left behind. In the first steps nothing could.
  */
-import { randomBytes } from 'node:crypto'
 import pg from 'pg'
-import { TXID_BYTES, formatGid } from '../../src/protocol/index.ts'
+import { nodeWorld } from '../../src/platform/node-world.ts'
+import { formatGid } from '../../src/protocol/index.ts'
 import { readAnswer } from '../../src/systems/pg/answers.ts'
 import type { Expected } from '../../src/systems/pg/answers.ts'
 import { beginWith } from '../../src/systems/pg/begin-with.ts'
 import type { PgClient, PgQueryClass } from '../../src/systems/pg/driver.ts'
 import { send } from '../../src/systems/pg/message.ts'
 import { Wire, hasTag } from '../../src/systems/pg/wire.ts'
+import { makeTxid } from '../../src/transaction/txid.ts'
 import type { Runner } from '../contenders.ts'
 import { withBoth } from '../rivals/with-client.ts'
 import type { Pools, Work } from '../rivals/with-client.ts'
@@ -58,7 +59,7 @@ async function transact(pools: Pools, work: Work, ids: Ids, messages: Messages):
 
 /** As Assent makes them. Of another app than Assent's beside it, which therefore leaves them alone. */
 function makeIds(epoch: string): Ids {
-  const txid = randomBytes(TXID_BYTES).toString('base64url')
+  const txid = makeTxid(nodeWorld)
   const gid = formatGid({ app: APP, register: DECIDER, epoch, txid, branch: PREPARES })
   return { txid, epoch, gid }
 }

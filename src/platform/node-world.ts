@@ -9,6 +9,7 @@ import type { World } from '../ports/index.ts'
 
 export const nodeWorld: World = {
   now: () => performance.now(),
+  wallMs: () => Date.now(),
   random: () => Math.random(),
   randomBytes: drawBytes,
   timer: startTimer,
@@ -37,7 +38,8 @@ function drawBytes(length: number): Uint8Array {
   used += length
   const [seconds, nanoseconds] = process.hrtime()
   let clock = nanoseconds + seconds * 1e9
-  for (let at = 0; at < length && clock >= 1; at += 1) {
+  // From the end: what is there of a txid is random in all of its bits.
+  for (let at = length - 1; at >= 0 && clock >= 1; at -= 1) {
     bytes[at] = (bytes[at] ?? 0) ^ (clock % 256)
     clock = Math.floor(clock / 256)
   }

@@ -8,6 +8,8 @@
 export interface World {
   /** Milliseconds of a clock that never goes back. Only differences mean something. */
   now(): number
+  /** Milliseconds since 1970 of the clock on the wall, which may jump. Only where that is no harm. */
+  wallMs(): number
   /**
    * Runs `then` after `ms`, unless the returned function is called before. `background` does not keep
    * the process alive.

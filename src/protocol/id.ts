@@ -8,7 +8,7 @@
  *
  *   gid             A1.<app>.<register>.<epoch>.<txid>.<branch>      ≤ 64 characters
  *   transaction id  A1.<app>.<register>.<epoch>.<txid>               once the register is fixed
- *   txid            20 characters of base64url (120 random bits)
+ *   txid            20 characters of base64url (94 random bits: see transaction/txid.ts)
  *   epoch           8 characters of base64url (48 random bits)
  *
  * gids are unique per PostgreSQL *server*, not per database, hence the branch at the end.
@@ -17,7 +17,7 @@ import { AssentError } from './errors.ts'
 
 /** The longest gid that every supported system accepts (MySQL: 64; PostgreSQL: 199). */
 export const GID_LIMIT = 64
-/** Random bytes of a txid. Divisible by three, so that base64url needs no padding. */
+/** Bytes of a txid. Divisible by three, so that base64url needs no padding. */
 export const TXID_BYTES = 15
 /** Random bytes of an epoch's id. */
 export const EPOCH_BYTES = 6

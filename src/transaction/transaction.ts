@@ -5,12 +5,13 @@
  * Promises: the function runs again only after an outcome of `aborted`; functions given to
  * `onCommitted` run only once the commit is durable, and can't change the outcome.
  */
-import { AssentError, TXID_BYTES } from '../protocol/index.ts'
+import { AssentError } from '../protocol/index.ts'
 import type { ErrorCode, Plan } from '../protocol/index.ts'
 import type { Participant, World } from '../ports/index.ts'
 import { Over, Run, backoffMs } from '../engine/index.ts'
 import type { Report, RunSetting } from '../engine/index.ts'
 import type { CheckedOptions } from './options.ts'
+import { makeTxid } from './txid.ts'
 
 /** What the user's function gets besides the handles. */
 export interface Transaction {
@@ -67,7 +68,7 @@ async function attemptOnce<Handles, T>(
   work: Work<Handles, T>,
 ): Promise<T> {
   const { world, participants } = setting
-  const txid = Buffer.from(world.randomBytes(TXID_BYTES)).toString('base64url')
+  const txid = makeTxid(world)
   const run = new Run(setting, {
     txid,
     over,

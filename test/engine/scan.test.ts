@@ -24,6 +24,7 @@ function simulatedWorld(): World & { run(ms: number): Promise<void> } {
   return {
     now: () => now,
     random: () => 0.5,
+    wallMs: () => 0,
     randomBytes: (length) => new Uint8Array(length),
     timer: (ms, then) => {
       const sleeper = { at: now + ms, wake: then }
