@@ -4,7 +4,7 @@
  * Owns: performing the messages of one transaction.
  * Never: has a rule of its own about order; the machines read that from the ordering table.
  */
-import { assertNever, invariant, onePhase, twoPhase } from '../protocol/index.ts'
+import { assertNever, onePhase, twoPhase } from '../protocol/index.ts'
 import type { Gid, OnePhasePlan, TransactionId, TwoPhasePlan } from '../protocol/index.ts'
 import type { Branch, Mark, Participant, World } from '../ports/index.ts'
 import { backoffMs } from './backoff.ts'
@@ -15,8 +15,7 @@ import type { Recovery } from './recover.ts'
 
 export interface Commitment {
   readonly branches: readonly Branch[]
-  /** Those of the branches, and more. */
-  readonly participants: ReadonlyMap<string, Participant>
+  readonly participant: (name: string) => Participant
   readonly recovery: Recovery
   readonly world: World
   readonly over: Over
@@ -155,12 +154,12 @@ class TwoPhaseMessages implements Machine<
   }
 
   async #ask(): Promise<twoPhase.TwoPhaseEvent> {
-    const { world, over, participants } = this.#commitment
+    const { world, over, participant } = this.#commitment
     this.#asks += 1
     if (this.#asks > 1) {
       await world.sleep(backoffMs(ASK_BACKOFF, this.#asks - 1, world), over.signal)
     }
-    const answer = await participantNamed(participants, this.#plan.decider).ask(this.#id)
+    const answer = await participant(this.#plan.decider).ask(this.#id)
     return { type: 'asked', answer }
   }
 
@@ -179,11 +178,11 @@ class TwoPhaseMessages implements Machine<
     this.#branch(name).leave()
     // The decider prepared nothing: what became of it is what its register says.
     if (name === this.#plan.decider) return { type: 'recovered', branch: name, result: 'left' }
-    const { recovery, participants, over } = this.#commitment
+    const { recovery, participant, over } = this.#commitment
     const known = this.#applied.includes(name) ? 'commit' : 'nothing'
-    const participant = participantNamed(participants, name)
     const isWaitedFor = (): boolean => !this.#isTold && !over.isOver
-    const result = await recovery.handOver(participant, this.#gid(name), known, isWaitedFor)
+    const gid = this.#gid(name)
+    const result = await recovery.handOver(participant(name), gid, known, isWaitedFor)
     return { type: 'recovered', branch: name, result }
   }
 
@@ -277,15 +276,6 @@ class OnePhaseMessages implements Machine<
         return assertNever(effect)
     }
   }
-}
-
-function participantNamed(
-  participants: ReadonlyMap<string, Participant>,
-  name: string,
-): Participant {
-  const participant = participants.get(name)
-  invariant(participant !== undefined, `the plan names ${name}, which is not configured`)
-  return participant
 }
 
 /** Of what is not bounded here. */

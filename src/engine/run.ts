@@ -111,10 +111,9 @@ export class Run {
   }
 
   #begin(name: string): Promise<Branch> {
-    const { participants, warmth } = this.#setting
+    const { warmth } = this.#setting
     const { txid, reads, isolation, deadline, timeoutMs, over, receipt } = this.#options
-    const participant = participants.get(name)
-    if (participant === undefined) throw new Error(`${name} is not configured`)
+    const participant = this.#participant(name)
     const access = reads.has(name) ? 'read' : 'write'
     // Before BEGIN, so that the epoch which the claim must find is in every snapshot.
     const cold = access === 'write' ? warmth.of(participant, receipt) : undefined
@@ -200,7 +199,7 @@ export class Run {
   }
 
   #commitment(): Commitment {
-    const { participants, world, recovery, background } = this.#setting
+    const { world, recovery, background } = this.#setting
     const branches = this.#branches()
     const ended = background()
     // Whatever happened, no connection outlives its transaction.
@@ -212,7 +211,8 @@ export class Run {
       }
     }
     const { over, timeoutMs } = this.#options
-    return { branches, participants, recovery, world, over, timeoutMs, onFinished }
+    const participant = (name: string): Participant => this.#participant(name)
+    return { branches, participant, recovery, world, over, timeoutMs, onFinished }
   }
 
   readonly #isRetryable = (name: string, error: unknown): boolean =>

@@ -71,7 +71,7 @@ function committing(
     'applied',
     {
       branches: names.map(branch),
-      participants: new Map(names.map((name) => [name, { name } as Participant])),
+      participant: (name) => ({ name }) as Participant,
       recovery,
       world,
       over,

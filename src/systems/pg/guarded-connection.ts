@@ -278,10 +278,6 @@ export class GuardedConnection implements WireListener {
     if (CONTROL_TAGS.has(tag)) this.#leave(tag)
   }
 
-  onRecognised(tags: readonly string[]): void {
-    for (const tag of tags) this.onTag(tag)
-  }
-
   onReady(status: string): void {
     if (this.#turn === 'before ours' || this.#usable === 'sealed') return
     this.#answered += 1

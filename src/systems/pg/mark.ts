@@ -121,16 +121,20 @@ function together(...parts: readonly Part[]): Part {
   }
 }
 
-function forBoth<T>(make: (durable: Part) => T): Record<Replication, T> {
+function forBoth<T>(make: (durable: Part) => T): Readonly<Record<Replication, T>> {
   return { none: make(DURABLE.none), synchronous: make(DURABLE.synchronous) }
 }
 
 const BEFORE_MARK = forBoth((durable) => together(PROOF, WARN, durable, OWN_ROLE))
-const PREPARED = forBoth((durable): Record<MarkTag, Expected> => {
-  const { tags } = together(PROOF, WARN, durable, OWN_ROLE)
+const PREPARED: Readonly<Record<Replication, Record<MarkTag, Expected>>> = {
+  none: preparedBehind(BEFORE_MARK.none),
+  synchronous: preparedBehind(BEFORE_MARK.synchronous),
+}
+
+function preparedBehind({ tags }: Part): Record<MarkTag, Expected> {
   const behind = (tag: MarkTag): Expected => prepared([...tags, tag])
   return { 'INSERT 0 1': behind('INSERT 0 1'), 'SELECT 1': behind('SELECT 1') }
-})
+}
 
 /**
  * The proof runs what was deferred, and that may end the transaction: a COMMIT or ROLLBACK that a

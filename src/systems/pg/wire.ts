@@ -42,11 +42,15 @@ export function tagCount(statements: readonly Statement[]): number {
 }
 
 export interface WireListener {
+  /** Each tag, whether the driver has read it or it was recognised. */
   onTag?(tag: string): void
   onReady?(status: string): void
   onError?(error: ServerError): void
   onNotice?(notice: Notice): void
-  /** The first statements of a message of ours have succeeded: each of them, with these tags. */
+  /**
+   * For whoever has sent them: the first statements of a message of ours have succeeded, each with its
+   * tag, and the driver will not say so.
+   */
   onRecognised?(tags: readonly string[]): void
   /** A setting that the server reports has changed; it says so before it is ready. */
   onSetting?(name: string, value: string): void
@@ -108,6 +112,7 @@ export class Wire {
   private constructor(connection: PgConnection) {
     this.#connection = connection
     this.#intake = Intake.of(connection, (tags) => {
+      for (const tag of tags) this.#tellTag(tag)
       for (const listener of this.#listeners) listener?.onRecognised?.(tags)
     })
     connection.prependListener('readyForQuery', ({ status }) => {
@@ -122,7 +127,7 @@ export class Wire {
       if ((first === LETTER_D || first === LETTER_R) && RESETTING_TAGS.has(text)) {
         this.settings = 'reset'
       }
-      for (const listener of this.#listeners) listener?.onTag?.(text)
+      this.#tellTag(text)
     })
     connection.prependListener('errorMessage', (error: ServerError) => {
       // 26000: no such prepared statement.
@@ -140,6 +145,10 @@ export class Wire {
     connection.prependListener('end', () => {
       for (const listener of this.#listeners) listener?.onEnd?.()
     })
+  }
+
+  #tellTag(tag: string): void {
+    for (const listener of this.#listeners) listener?.onTag?.(tag)
   }
 
   /** Until `unlisten`. There are never more than a few. */
