@@ -78,7 +78,9 @@ export class Recovery {
   async #run(participant: Participant, gid: Gid): Promise<recovery.Verdict> {
     const register = this.#setting.participants.get(gid.register)
     if (register === undefined) return 'register-unclear'
-    let { state, effects } = recovery.step(recovery.LISTED, { type: 'start' })
+    const isDecider = isDecidersOwn(participant, gid)
+    const found = isDecider ? recovery.DECIDER_LISTED : recovery.LISTED
+    let { state, effects } = recovery.step(found, { type: 'start' })
     while (state.verdict === 'open') {
       const [message] = effects
       if (message === undefined) return 'branch-unclear'
@@ -86,6 +88,7 @@ export class Recovery {
       ;({ state, effects } = recovery.step(state, event))
     }
     this.#reportEnd(state, participant, gid)
+    if (isDecider) this.#setting.report({ type: 'decider-prepared', ...factsOf(participant, gid) })
     return state.verdict
   }
 
@@ -128,6 +131,11 @@ export class Recovery {
     const outcome = state.obeyed === 'commit' ? 'committed' : 'aborted'
     this.#setting.report({ type: 'recovered', ...facts, outcome })
   }
+}
+
+/** Only a branch that named its register as it began can be a decider's, and prepared. */
+function isDecidersOwn({ namesRegister }: Participant, { branch, register }: Gid): boolean {
+  return namesRegister === 'when it begins' && branch === register
 }
 
 function factsOf(participant: Participant, gid: Gid): { participant: string; gid: string } {

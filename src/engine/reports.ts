@@ -52,6 +52,11 @@ export type Report =
    * process stood still for longer than the retention; or both databases were set back.
    */
   | { readonly type: 'vanished'; readonly participant: string; readonly gid: string }
+  /**
+   * A server crashed inside the COMMIT of a decider and left its branch prepared; it was committed, as
+   * all the others had voted yes. (MariaDB with a binary log.)
+   */
+  | { readonly type: 'decider-prepared'; readonly participant: string; readonly gid: string }
   /** Marks pile up, since something could not be read. It goes on by itself when it can. */
   | { readonly type: 'forgetting-paused'; readonly participant: string; readonly error: unknown }
   /** A branch waits for a person, or for another process. Reported once per process and branch. */
@@ -88,6 +93,7 @@ export function warnOf(report: Report): string | undefined {
     case 'on-committed-failed':
       return `Assent: a function given to tx.onCommitted of ${report.transactionId} failed; the transaction is committed.`
     case 'recovered':
+    case 'decider-prepared':
     case 'scan-failed':
     case 'forgetting-paused':
       return undefined

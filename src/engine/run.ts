@@ -6,8 +6,15 @@
  * machines and recovery own the ending. A statement that was not awaited is drained first.
  * Never: sends anything of the commit path itself.
  */
-import { AssentError, formatTransactionId, settle } from '../protocol/index.ts'
-import type { OnePhasePlan, Plan, TransactionId, TwoPhasePlan } from '../protocol/index.ts'
+import { AssentError, NO_EPOCH, formatTransactionId, registerOf, settle } from '../protocol/index.ts'
+import type {
+  Gid,
+  Joined,
+  OnePhasePlan,
+  Plan,
+  TransactionId,
+  TwoPhasePlan,
+} from '../protocol/index.ts'
 import type {
   Branch,
   BranchFault,
@@ -83,6 +90,12 @@ export class Run {
   /** In the order of joining. */
   readonly #joinings: Joining[] = []
   #stage: 'working' | 'settled' = 'working'
+  /** The register, once a branch has begun that had to name it: it never changes afterwards. */
+  #named: Promise<string> | undefined
+  #namedRegister: string | undefined
+  /** The epoch that went along with it, or with a first claim: no mark may name another. */
+  #namedEpoch: string | undefined
+  #claimedEpoch: string | undefined
   #plan: Plan | undefined
   /** A participant that was used after the work had ended. */
   #late: string | undefined
@@ -120,14 +133,61 @@ export class Run {
     const request: JoinRequest = {
       txid,
       access,
+      gid: undefined,
       isolation: isolation(name),
       deadline,
       timeoutMs,
       waiting: over,
       firstClaim: () => (access === 'write' ? this.#firstClaim(name, participant) : undefined),
     }
+    if (access === 'write' && participant.namesRegister === 'when it begins') {
+      const before = [...this.#joinings]
+      this.#named ??= this.#nameRegister(name, before)
+      return this.#beginNamed(participant, request, this.#named, cold)
+    }
     if (cold === undefined) return participant.join(request)
     return over.unless(cold).then(() => participant.join(request))
+  }
+
+  /** Whoever would decide among those that have begun, as `settle` would have it. */
+  async #nameRegister(name: string, before: readonly Joining[]): Promise<string> {
+    // Whether one of them can prepare is known once it has joined; one that fails takes no part.
+    await Promise.allSettled(before.map(({ branch }) => branch))
+    const joined = this.#joined(before.flatMap((joining) => joining.joined ?? []))
+    this.#namedRegister = registerOf(name, joined, this.#wish)
+    return this.#namedRegister
+  }
+
+  /** A branch that names its register, and the register's epoch, with its first words. */
+  async #beginNamed(
+    participant: Participant,
+    request: JoinRequest,
+    named: Promise<string>,
+    cold: Promise<void> | undefined,
+  ): Promise<Branch> {
+    const { over, txid } = this.#options
+    if (cold !== undefined) await over.unless(cold)
+    const register = await over.unless(named)
+    const epoch =
+      register === participant.name
+        ? // Nobody asks for a decider's own branch by it, so one database alone needs no epoch.
+          (this.#namedEpoch ?? participant.knownEpoch() ?? NO_EPOCH)
+        : await over.unless(this.#nameEpoch(register))
+    const gid: Gid = { app: this.#setting.app, register, epoch, txid, branch: participant.name }
+    return participant.join({ ...request, gid })
+  }
+
+  /** The epoch that all voters and the claim name: read once. */
+  async #nameEpoch(register: string): Promise<string> {
+    const epoch = this.#claimedEpoch ?? (await this.#participant(register).currentEpoch())
+    this.#namedEpoch ??= epoch
+    return this.#namedEpoch
+  }
+
+  /** The decider that was asked for; not a declared reader, as an app-wide wish may turn out. */
+  get #wish(): string | undefined {
+    const { decider, reads } = this.#options
+    return decider !== undefined && reads.has(decider) ? undefined : decider
   }
 
   /**
@@ -138,11 +198,13 @@ export class Run {
     const { reads, decider, txid } = this.#options
     if (this.#joinings.length < 2) return undefined
     const writers = this.#joinings.filter((joining) => !reads.has(joining.name))
-    const isDecider = writers.length > 1 && name === (decider ?? writers[1]?.name)
+    const register = this.#namedRegister ?? decider ?? writers[1]?.name
+    const isDecider = writers.length > 1 && name === register
     const others = writers.filter((joining) => joining.name !== name)
     if (!isDecider || others.some(({ joined }) => joined?.canPrepare === false)) return undefined
-    const epoch = participant.knownEpoch()
+    const epoch = this.#namedEpoch ?? participant.knownEpoch()
     if (epoch === undefined) return undefined
+    this.#claimedEpoch = epoch
     const id = { app: this.#setting.app, register: name, epoch, txid }
     return { id, participants: [name, ...others.map((joining) => joining.name)] }
   }
@@ -156,6 +218,7 @@ export class Run {
     let value: T
     try {
       value = await over.unless(Promise.resolve(work()))
+      if (this.#isRegisterMissing()) await over.unless(this.#joinRegister())
       if (!this.#sealIfQuiet()) await over.unless(this.#drainAndSeal())
     } catch (error) {
       throw await this.#rollBack({ kind: 'thrown', error })
@@ -169,15 +232,32 @@ export class Run {
     return { value, id }
   }
 
-  #settle(): Plan | AssentError {
-    const joined = this.#branches().map((branch) => ({
-      name: branch.name,
-      access: this.#options.reads.has(branch.name) ? ('read' as const) : ('write' as const),
-      canPrepare: branch.canPrepare,
+  /** Two or more wrote, and the register that one of them had to name is not among them. */
+  #isRegisterMissing(): boolean {
+    if (this.#named === undefined) return false
+    const writers = this.#joinings.filter(({ name }) => !this.#options.reads.has(name))
+    return writers.length > 1 && writers.every(({ name }) => name !== this.#namedRegister)
+  }
+
+  /** It joins for its claim alone. */
+  async #joinRegister(): Promise<void> {
+    if (this.#namedRegister !== undefined) await this.join(this.#namedRegister)
+  }
+
+  #joined(branches: readonly Branch[]): readonly Joined[] {
+    const { reads } = this.#options
+    return branches.map(({ name, canPrepare }) => ({
+      name,
+      access: reads.has(name) ? 'read' : 'write',
+      canPrepare,
     }))
-    const settled = settle(joined, this.#options.decider, this.#options.receipt)
+  }
+
+  #settle(): Plan | AssentError {
+    const wish = this.#namedRegister ?? this.#options.decider
+    const settled = settle(this.#joined(this.#branches()), wish, this.#options.receipt)
     if ('plan' in settled) return settled.plan
-    return cannotPrepare(settled.refused, this.#options.decider)
+    return cannotPrepare(settled.refused, wish)
   }
 
   async #commitAlone(plan: OnePhasePlan): Promise<string> {
@@ -257,10 +337,11 @@ export class Run {
     return { app: this.#setting.app, register: decider, epoch, txid: this.#options.txid }
   }
 
-  /** The one that the decider has claimed with, or the present one. */
+  /** The one that branches have named, or the decider has claimed with; or the present one. */
   #knownEpoch({ decider }: TwoPhasePlan): string | undefined {
     const joining = this.#joinings.find(({ name }) => name === decider)
-    return joining?.joined?.claimed?.id.epoch ?? this.#participant(decider).knownEpoch()
+    const named = this.#namedEpoch ?? joining?.joined?.claimed?.id.epoch
+    return named ?? this.#participant(decider).knownEpoch()
   }
 
   /**

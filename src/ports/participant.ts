@@ -36,6 +36,11 @@ export interface Participant<Handle = unknown> {
   readonly name: string
   readonly system: string
   /**
+   * When a writing branch has to know the register that will decide: as it votes, where a prepared
+   * branch is named by its PREPARE; as it begins, where it is named by its first words (XA START).
+   */
+  readonly namesRegister: 'when it votes' | 'when it begins'
+  /**
    * Begins a branch. Waits for a connection at most until `request.waiting` is over.
    *
    * @throws AssentError with outcome `aborted`: nothing was begun.
@@ -84,6 +89,8 @@ export interface Participant<Handle = unknown> {
 export interface JoinRequest {
   readonly txid: string
   readonly access: 'read' | 'write'
+  /** What a writing branch is to be prepared under, where it must say so as it begins. */
+  readonly gid: Gid | undefined
   readonly isolation: Isolation | undefined
   /** On `World.now()`. */
   readonly deadline: number

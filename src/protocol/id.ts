@@ -22,6 +22,12 @@ export const TXID_BYTES = 15
 /** Random bytes of an epoch's id. */
 export const EPOCH_BYTES = 6
 
+/**
+ * The epoch in the id of a decider's own branch, where none is known as it begins. Nothing ever asks
+ * for it: a decider that is found prepared is the decision itself.
+ */
+export const NO_EPOCH = '--------'
+
 const VERSION = 'A1'
 const NAME = /^[A-Za-z0-9_-]+$/
 const TXID = /^[A-Za-z0-9_-]{20}$/

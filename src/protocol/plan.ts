@@ -46,6 +46,22 @@ export type Settled =
   | { readonly refused: readonly string[] }
 
 /**
+ * The register of a branch that must name it as it begins (MySQL's XA START), when others have begun
+ * `before`: whoever `settle` would let decide among all of them. So the wished one; else the one that
+ * can't prepare; else the second that joined, or the joining one itself if it is among the first two.
+ * It is then the wish that `settle` is given, since it can't change any more.
+ */
+export function registerOf(
+  joining: string,
+  before: readonly Joined[],
+  wish: string | undefined,
+): string {
+  const writers = before.filter((branch) => branch.access === 'write')
+  const unable = writers.find((branch) => !branch.canPrepare)
+  return wish ?? unable?.name ?? writers[1]?.name ?? joining
+}
+
+/**
  * Settles the roles.
  *
  * The decider is the one that can't prepare, if there is one; else the wished one, if it wrote; else

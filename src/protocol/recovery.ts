@@ -65,6 +65,13 @@ export const LISTED: RecoveryState = {
   verdict: 'open',
 }
 
+/**
+ * A decider that is found prepared. Nobody prepares a decider but its own server, inside the COMMIT
+ * that was sent after every vote (MariaDB with a binary log: XA COMMIT … ONE PHASE, interrupted by a
+ * crash). So it is the decision itself: there is nothing to ask, and it is never rolled back.
+ */
+export const DECIDER_LISTED: RecoveryState = { ...LISTED, register: 'commit' }
+
 export function step(
   before: RecoveryState,
   event: RecoveryEvent,

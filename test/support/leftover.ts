@@ -52,9 +52,10 @@ export async function leaveBehind(
     waiting: new Over(),
   } as const
   const mark = { id, participants: ['orders', 'stock'] }
-  const voter = await stock.join({ ...request, firstClaim: () => undefined })
+  const voter = await stock.join({ ...request, gid, firstClaim: () => undefined })
   const firstClaim = claim === 'first' ? () => mark : () => undefined
-  const decider = await orders.join({ ...request, firstClaim })
+  const own = { ...id, branch: 'orders' }
+  const decider = await orders.join({ ...request, gid: own, firstClaim })
   for (const branch of [voter, decider]) {
     await run(branch, 'insert into t values (1)')
     branch.seal()

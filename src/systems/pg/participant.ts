@@ -72,6 +72,7 @@ const RETRYABLE = new Set(['40001', '40P01', '26000'])
 export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>> {
   readonly name: string
   readonly system = 'pg'
+  readonly namesRegister = 'when it votes'
   readonly #pool: P
   readonly #context: ParticipantContext
   readonly #names: SchemaNames

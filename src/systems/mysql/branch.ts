@@ -1,0 +1,268 @@
+/**
+ * One branch on MySQL or MariaDB: a pooled connection with an XA transaction open on it.
+ *
+ * Owns: each message of the commit path, and when the connection is given up.
+ * Promises: every message is answered yes, no or unknown by the whitelist; each statement waits for the
+ * answer to the one before it, so that nothing is on its way behind a mark that fails; a connection
+ * goes back to its pool only when our last statement was answered and left it outside a transaction.
+ *
+ *              decider                          voter
+ *   begin      XA START                         XA START
+ *   claim      INSERT mark; XA END
+ *   vote                                        INSERT mark; XA END; XA PREPARE
+ *   decide     XA COMMIT … ONE PHASE
+ *   apply                                       XA COMMIT
+ *
+ * XA END succeeds only if this very transaction is open, and behind it no statement can change anything.
+ * So a claim that is acknowledged is in the transaction that will be committed, with all of its work.
+ */
+import { invariant } from '../../protocol/index.ts'
+import type { Answer, EndAnswer, Gid } from '../../protocol/index.ts'
+import type { Branch, BranchFault, JoinRequest, Mark } from '../../ports/index.ts'
+import { causeOf, isRolledBack, readAnswer } from './answers.ts'
+import type { Message } from './answers.ts'
+import type { Reply } from './driver.ts'
+import { Guard } from './guard.ts'
+import type { Lent } from './lending.ts'
+import { notDurable, staleEpoch } from './mark-errors.ts'
+import { claimSql, receiptSql } from './marks.ts'
+import type { SchemaNames } from './schema.ts'
+import { formatXid } from './xid.ts'
+import type { Owner } from './xid.ts'
+
+/** What the branches of one participant have in common. */
+export interface MysqlBranchFacts {
+  readonly name: string
+  readonly names: SchemaNames
+  /** SQL that says which server this is. @throws when it can't be told */
+  readonly present: () => Promise<string>
+  /** Ends a prepared branch from another connection. */
+  readonly endElsewhere: (gid: Gid, decision: 'commit' | 'abort') => Promise<EndAnswer>
+  /** Ends the session of a connection that was cut while it was at work. Never rejects. */
+  readonly endSession: (owner: Owner) => Promise<void>
+  /** The claim was refused for its epoch, or for what the server is set to. */
+  readonly onStaleEpoch: () => void
+  /** Removes a claim that became durable by itself. Never rejects. */
+  readonly withdraw: (txid: string) => Promise<void>
+}
+
+/** Where the branch's transaction is, as far as this connection knows. */
+type Stage =
+  | 'open'
+  /** XA END was acknowledged. */
+  | 'ended'
+  | 'prepared'
+  | 'over'
+  | 'unclear'
+
+export class MysqlBranch implements Branch {
+  readonly name: string
+  readonly canPrepare = true
+  /** The claim can't go along with a first statement: XA START is a statement of its own. */
+  readonly claimed = undefined
+  readonly #facts: MysqlBranchFacts
+  readonly #access: 'read' | 'write'
+  readonly #lent: Lent
+  readonly #guard: Guard
+  #stage: Stage = 'open'
+  #holding: 'held' | 'given up' = 'held'
+  #underWay = 0
+
+  constructor(facts: MysqlBranchFacts, { access }: JoinRequest, lent: Lent) {
+    this.name = facts.name
+    this.#facts = facts
+    this.#access = access
+    this.#lent = lent
+    this.#guard = new Guard(facts.name)
+  }
+
+  /** A method of the driver's connection, with the user's own arguments. */
+  run(method: string, args: readonly unknown[]): Promise<unknown> {
+    const { raw } = this.#lent.link
+    return this.#guard.run(args[0], () => {
+      const member = Reflect.get(raw, method) as (...args: readonly unknown[]) => Promise<unknown>
+      return member.apply(raw, [...args])
+    })
+  }
+
+  drain(): Promise<void> {
+    return this.#guard.drain()
+  }
+
+  isQuiet(): boolean {
+    return this.#guard.isQuiet()
+  }
+
+  seal(onLateUse?: () => void): void {
+    this.#guard.seal(onLateUse)
+  }
+
+  fault(): BranchFault | undefined {
+    return this.#guard.fault()
+  }
+
+  async claim(mark: Mark): Promise<Answer> {
+    let present: string
+    try {
+      present = await this.#facts.present()
+    } catch (cause) {
+      return { answer: 'no', cause }
+    }
+    const { names } = this.#facts
+    const claimed = await this.#send(claimSql(names, mark, present, this.#lent.server), 'mark')
+    if (claimed.reply.kind === 'answered' && claimed.answer.answer === 'no') {
+      this.#facts.onStaleEpoch()
+      return { answer: 'no', cause: staleEpoch(this.name, mark.id.epoch) }
+    }
+    if (claimed.answer.answer !== 'yes') return claimed.answer
+    const ended = await this.#endWork()
+    // No transaction was open around it, so it may be durable by itself.
+    if (ended.answer !== 'yes') await this.#facts.withdraw(mark.id.txid)
+    return ended
+  }
+
+  async vote(mark: Mark, gid: Gid): Promise<Answer> {
+    const { names } = this.#facts
+    // Whoever finds it prepared asks the register that it named as it began.
+    const isNamed = formatXid(gid, this.#lent.server.owner) === this.#lent.xid
+    invariant(isNamed, `${this.name} is to vote under another id than it began with`)
+    const receipt = await this.#send(receiptSql(names, mark, this.#lent.server), 'mark')
+    if (receipt.answer.answer !== 'yes') return this.#explained(receipt)
+    const ended = await this.#endWork()
+    if (ended.answer !== 'yes') return ended
+    const prepared = await this.#send(`XA PREPARE ${this.#xid}`, 'decides')
+    this.#stage = stageAfter(prepared, 'prepared')
+    return prepared.answer
+  }
+
+  #explained({ reply, answer }: Sent): Answer {
+    if (reply.kind !== 'answered' || answer.answer !== 'no') return answer
+    this.#facts.onStaleEpoch()
+    return { answer: 'no', cause: notDurable(this.name) }
+  }
+
+  /** XA END: the work is complete, and nothing can be added to it. */
+  async #endWork(): Promise<Answer> {
+    const ended = await this.#send(`XA END ${this.#xid}`, 'end')
+    if (ended.answer.answer === 'yes') this.#stage = 'ended'
+    return ended.answer
+  }
+
+  async commit(): Promise<Answer> {
+    if (this.#access === 'read') return this.#decide('COMMIT')
+    if (this.#stage === 'open') {
+      const ended = await this.#endWork()
+      if (ended.answer !== 'yes') return ended
+    }
+    return this.#decide(`XA COMMIT ${this.#xid} ONE PHASE`)
+  }
+
+  async #decide(text: string): Promise<Answer> {
+    const sent = await this.#send(text, 'decides')
+    this.#stage = stageAfter(sent, 'over')
+    if (this.#stage === 'over') this.#giveUp('return')
+    return sent.answer
+  }
+
+  async end(decision: 'commit' | 'abort', gid: Gid | undefined): Promise<EndAnswer> {
+    if (this.#stage === 'prepared') return this.#endPrepared(decision, gid)
+    if (decision === 'commit') return { answer: 'unknown', cause: new Error('it is not prepared') }
+    return this.#rollBack(gid)
+  }
+
+  async #endPrepared(decision: 'commit' | 'abort', gid: Gid | undefined): Promise<EndAnswer> {
+    if (this.#holding === 'held') {
+      const verb = decision === 'commit' ? 'COMMIT' : 'ROLLBACK'
+      const { reply, answer } = await this.#send(`XA ${verb} ${this.#xid}`, 'decides')
+      if (answer.answer === 'yes') {
+        this.#stage = 'over'
+        this.#giveUp('return')
+        return { answer: 'done' }
+      }
+      this.#giveUp('destroy')
+      if (isRolledBack(reply) && decision === 'abort') return { answer: 'done' }
+      if (gid === undefined) return { answer: 'unknown', cause: causeOf(reply) }
+    }
+    // Its connection is gone, or going: from another one it can be ended.
+    return gid === undefined
+      ? { answer: 'unknown', cause: new Error('its connection is gone') }
+      : this.#facts.endElsewhere(gid, decision)
+  }
+
+  /** Nothing durable can come of it: it was not prepared, or nobody knows whether it was. */
+  async #rollBack(gid: Gid | undefined): Promise<EndAnswer> {
+    if (this.#stage === 'over') return { answer: 'done' }
+    if (this.#stage === 'unclear' || this.#holding === 'given up') return this.#abandon(gid)
+    if (this.#access === 'read') {
+      const { answer } = await this.#send('ROLLBACK', 'decides')
+      this.#stage = answer.answer === 'yes' ? 'over' : 'unclear'
+    } else {
+      // After a deadlock XA END is refused, and XA ROLLBACK is what is left.
+      if (this.#stage === 'open') await this.#send(`XA END ${this.#xid}`, 'end')
+      const rolledBack = await this.#send(`XA ROLLBACK ${this.#xid}`, 'decides')
+      const isOver = rolledBack.answer.answer === 'yes' || isRolledBack(rolledBack.reply)
+      this.#stage = isOver ? 'over' : 'unclear'
+    }
+    this.#giveUp(this.#stage === 'over' ? 'return' : 'destroy')
+    // What was never prepared goes with its connection.
+    return { answer: 'done' }
+  }
+
+  /** The answer to XA PREPARE or to a COMMIT was lost: whether anything is left, recovery finds out. */
+  #abandon(gid: Gid | undefined): EndAnswer | Promise<EndAnswer> {
+    this.#giveUp('destroy')
+    if (gid === undefined) return { answer: 'done' }
+    return { answer: 'unknown', cause: new Error('whether it is prepared is not known') }
+  }
+
+  leave(): void {
+    this.#giveUp(this.#stage === 'over' ? 'return' : 'destroy')
+  }
+
+  cut(): void {
+    // Once given back it may be another transaction's.
+    if (this.#holding === 'given up') return
+    const isAtWork = this.#underWay > 0 || !this.#guard.isQuiet()
+    this.#giveUp('destroy')
+    // The server notices a vanished client only between two statements, and one may wait long for a lock.
+    if (isAtWork) void this.#facts.endSession(this.#lent.server.owner)
+  }
+
+  /** Back to the pool, or destroyed: one that may be inside a transaction is never used again. */
+  #giveUp(how: 'return' | 'destroy'): void {
+    if (this.#holding === 'given up') return
+    this.#holding = 'given up'
+    if (how === 'return') this.#lent.link.release()
+    else this.#lent.link.cut()
+  }
+
+  get #xid(): string {
+    return this.#lent.xid ?? ''
+  }
+
+  /** One statement of ours, with its answer. Never rejects. */
+  async #send(text: string, message: Message): Promise<Sent> {
+    this.#underWay += 1
+    const reply = await this.#lent.link.send(text)
+    this.#underWay -= 1
+    if (reply.kind === 'lost') this.#stage = 'unclear'
+    return { reply, answer: readAnswer(reply, message) }
+  }
+}
+
+interface Sent {
+  readonly reply: Reply
+  readonly answer: Answer
+}
+
+function stageAfter({ answer }: Sent, onYes: Stage): Stage {
+  switch (answer.answer) {
+    case 'yes':
+      return onYes
+    // It is rolled back, and its id forgotten.
+    case 'no':
+      return 'over'
+    case 'unknown':
+      return 'unclear'
+  }
+}

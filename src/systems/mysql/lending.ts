@@ -1,0 +1,133 @@
+/**
+ * Lending a connection of the user's pool to a branch.
+ *
+ * Owns: waiting for the pool, and beginning the branch's transaction on what it gives.
+ * Promises: whoever asks gets a connection on which just this transaction is open, or an error; a
+ * connection that comes too late is given back at once; one that turns out to be dead, or inside
+ * somebody else's transaction, is replaced.
+ */
+import { AssentError, invariant } from '../../protocol/index.ts'
+import type { Gid } from '../../protocol/index.ts'
+import type { JoinRequest, World } from '../../ports/index.ts'
+import { causeOf } from './answers.ts'
+import { connectError } from './connect-errors.ts'
+import type { Driver, Link } from './driver.ts'
+import { knownFacts, readFacts } from './server-facts.ts'
+import type { ServerFacts } from './server-facts.ts'
+import { formatXid } from './xid.ts'
+
+/** Pooled connections can be dead without knowing it, all of them, after a server's restart. */
+const ATTEMPTS = 3
+/** What a branch may be idle for beyond its time: the server then frees it. In milliseconds. */
+const IDLE_MARGIN_MS = 5_000
+
+export interface Lent {
+  readonly link: Link
+  readonly server: ServerFacts
+  /** Of the XA transaction that is open on it; a reader has none. */
+  readonly xid: string | undefined
+}
+
+export interface LendingFacts {
+  readonly name: string
+  readonly driver: Driver
+  readonly world: World
+}
+
+/** @throws AssentError */
+export async function lend(facts: LendingFacts, request: JoinRequest): Promise<Lent> {
+  for (let attempt = 1; ; attempt += 1) {
+    const link = await take(facts, request)
+    const callOff = request.waiting.whenOver(() => {
+      link.cut()
+    })
+    try {
+      const server = knownFacts(link) ?? (await readFacts(facts.name, link))
+      if (server.access === 'read-only' && request.access === 'write') throw replica(facts.name)
+      return { link, server, xid: await begin(link, server, request) }
+    } catch (error) {
+      link.cut()
+      const isFinal = error instanceof AssentError || attempt >= ATTEMPTS || request.waiting.isOver
+      if (isFinal) throw connectError(facts.name, error)
+    } finally {
+      callOff()
+    }
+  }
+}
+
+/**
+ * XA START comes first, always: it answers 1400 where somebody has left a transaction open, and behind
+ * it nothing can end the transaction but XA END.
+ *
+ * @throws what the server answered instead
+ */
+async function begin(
+  link: Link,
+  server: ServerFacts,
+  request: JoinRequest,
+): Promise<string | undefined> {
+  const { isolation, access, timeoutMs, gid } = request
+  await ok(link, idleTimeout(server, timeoutMs))
+  if (isolation !== undefined) {
+    await ok(link, `SET TRANSACTION ISOLATION LEVEL ${isolation.toUpperCase()}`)
+  }
+  if (access === 'read') {
+    await ok(link, 'START TRANSACTION READ ONLY')
+    return undefined
+  }
+  invariant(gid !== undefined, 'a writing branch of MySQL begins without its id')
+  return startXa(link, server, gid)
+}
+
+async function startXa(link: Link, server: ServerFacts, gid: Gid): Promise<string> {
+  const xid = formatXid(gid, server.owner)
+  await ok(link, `XA START ${xid}`)
+  return xid
+}
+
+/**
+ * So that the server frees what a vanished client holds. Set each time: a pool may reset the session
+ * when a connection is given back. MySQL has no time-out of transactions; what it ends is a connection
+ * that is idle for so long, also in the pool.
+ */
+function idleTimeout({ flavour }: ServerFacts, timeoutMs: number): string {
+  const seconds = Math.ceil((timeoutMs + IDLE_MARGIN_MS) / 1_000)
+  const variable = flavour === 'mariadb' ? 'idle_transaction_timeout' : 'wait_timeout'
+  return `SET SESSION ${variable} = ${seconds}`
+}
+
+async function ok(link: Link, text: string): Promise<void> {
+  const reply = await link.send(text)
+  if (reply.kind !== 'answered') throw causeOf(reply)
+}
+
+/** A connection of the pool, or an error once time is over; one that comes later goes back. */
+function take({ name, driver }: LendingFacts, { waiting }: JoinRequest): Promise<Link> {
+  return new Promise((resolve, reject) => {
+    const callOff = waiting.whenOver(() => {
+      reject(connectError(name, new Error('its pool had no connection in time')))
+    })
+    driver.take().then(
+      (link) => {
+        callOff()
+        // The error is told by `whenOver`, and may be still to come.
+        if (waiting.isOver) link.release()
+        else resolve(link)
+      },
+      (cause: unknown) => {
+        callOff()
+        reject(connectError(name, cause))
+      },
+    )
+  })
+}
+
+function replica(name: string): AssentError {
+  return new AssentError({
+    code: 'ASSENT_REPLICA',
+    outcome: 'aborted',
+    message:
+      `Participant ${name} is read_only: a replica, most likely. Connect to the primary, or declare ` +
+      `it: { reads: ['${name}'] }.`,
+  })
+}
