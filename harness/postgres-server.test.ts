@@ -8,11 +8,12 @@ import { existsSync, readFileSync } from 'node:fs'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { eventually, within } from './eventually.ts'
+import { installExitCleanup } from './exit-cleanup.ts'
 import { fixture, nodeProgram, rewriteFirstLine } from './fixture-process.ts'
 import { portAnswers } from './loopback-port.ts'
-import { runAs } from './postgres-binaries.ts'
-import { installExitCleanup, PostgresServer } from './postgres-server.ts'
+import { PostgresServer } from './postgres-server.ts'
 import { commandLineOf, isGone, send } from './process-table.ts'
+import { runAs } from './run-as.ts'
 
 installExitCleanup()
 let server: PostgresServer

@@ -5,7 +5,8 @@
  * server start their own.
  */
 import type { TestProject } from 'vitest/node'
-import { PostgresServer, installExitCleanup } from '../../harness/postgres-server.ts'
+import { installExitCleanup } from '../../harness/exit-cleanup.ts'
+import { PostgresServer } from '../../harness/postgres-server.ts'
 
 export interface ServerUrls {
   readonly first: string
