@@ -5,7 +5,7 @@
  * Promises: interrupted, it cleans up and ends with 128 + the signal's number.
  */
 import { watchForInterruption } from '../harness/interruption.ts'
-import { installExitCleanup } from '../harness/postgres-server.ts'
+import { installExitCleanup } from '../harness/exit-cleanup.ts'
 import { HELP, readArguments } from './options.ts'
 import type { Reading } from './options.ts'
 import { run } from './run.ts'

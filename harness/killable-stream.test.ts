@@ -9,7 +9,8 @@ import { within } from './eventually.ts'
 import { fixture, nodeProgram } from './fixture-process.ts'
 import { nameOfMessage } from './fixtures/transfer-messages.ts'
 import { killableStream } from './killable-stream.ts'
-import { installExitCleanup, PostgresServer } from './postgres-server.ts'
+import { installExitCleanup } from './exit-cleanup.ts'
+import { PostgresServer } from './postgres-server.ts'
 import { WireProxy } from './wire-proxy.ts'
 
 installExitCleanup()

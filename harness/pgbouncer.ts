@@ -8,20 +8,12 @@
  * Which server connection a client gets is the pooler's choice, for every transaction anew: the one
  * that was used last is given first. A test that needs another one keeps that one busy.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
-import {
-  chmodSync,
-  chownSync,
-  existsSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { eventually, within } from './eventually.ts'
 import { freeLoopbackPort, portAnswers } from './loopback-port.ts'
-import { reachableTemporaryFolder, type RunAs, runAs } from './postgres-binaries.ts'
+import { giveTo, makeFolderFor, type RunAs, runAs } from './run-as.ts'
+import { type RunningProgram, spawnServer } from './server-program.ts'
 import { ServerWatchdog } from './server-watchdog.ts'
 
 export interface PgbouncerOptions {
@@ -35,7 +27,7 @@ export interface PgbouncerOptions {
 
 type State =
   | { readonly kind: 'stopped' }
-  | { readonly kind: 'running'; readonly child: ChildProcess; readonly exit: Promise<string> }
+  | ({ readonly kind: 'running' } & RunningProgram)
   | { readonly kind: 'removed' }
 
 const timeoutMs = 10_000
@@ -59,13 +51,11 @@ export class Pgbouncer {
     const program = findPgbouncer()
     if (program === undefined) throw new Error('no pgbouncer here: apt-get install pgbouncer')
     const user = runAs()
-    const parent = reachableTemporaryFolder(user)
-    const folder = mkdtempSync(join(parent, `assent-pgbouncer-${options.name}-`))
-    chmodSync(folder, 0o755) // mkdtemp makes 0700, which the pooler's user couldn't enter.
+    const folder = makeFolderFor(user, `assent-pgbouncer-${options.name}-`)
     const port = await freeLoopbackPort()
     const config = join(folder, 'pgbouncer.ini')
-    writeFileSync(config, configuration(options, folder, port), { mode: 0o600 })
-    if ('uid' in user) for (const path of [folder, config]) chownSync(path, user.uid, user.gid)
+    writeFileSync(config, configuration(options, port), { mode: 0o600 })
+    giveTo(user, config)
     const pooler = new Pgbouncer({ options, folder, port, program, user })
     await pooler.start()
     return pooler
@@ -95,27 +85,17 @@ export class Pgbouncer {
 
   async start(): Promise<void> {
     if (this.#state.kind !== 'stopped') throw new Error(`${this.name} is ${this.#state.kind}`)
-    const child = spawn(this.#program, [join(this.#folder, 'pgbouncer.ini')], {
-      ...this.#runAs,
-      cwd: this.#folder,
-      env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' },
-      // A session of its own: Ctrl-C in the terminal must reach only us.
-      detached: true,
-      stdio: 'ignore',
+    const running = spawnServer({
+      path: this.#program,
+      flags: [join(this.#folder, 'pgbouncer.ini')],
+      folder: this.#folder,
+      log: this.#logPath,
+      user: this.#runAs,
+      watchdog: this.#watchdog,
     })
-    if (child.pid !== undefined) this.#watchdog.announce(child.pid)
-    const exit = new Promise<string>((resolve) => {
-      child.once('error', (error) => {
-        resolve(error.message)
-      })
-      child.once('exit', (code, signal) => {
-        resolve(signal ?? `exit code ${String(code)}`)
-      })
-    })
-    child.unref()
-    this.#state = { kind: 'running', child, exit }
+    this.#state = { kind: 'running', ...running }
     let ended: string | undefined
-    void exit.then((ending) => {
+    void running.exit.then((ending) => {
       ended = ending
     })
     const answers = () => {
@@ -149,8 +129,11 @@ export class Pgbouncer {
   }
 
   log(): string {
-    const path = join(this.#folder, 'pgbouncer.log')
-    return existsSync(path) ? readFileSync(path, 'utf8') : '(no log)'
+    return existsSync(this.#logPath) ? readFileSync(this.#logPath, 'utf8') : '(no log)'
+  }
+
+  get #logPath(): string {
+    return join(this.#folder, 'pgbouncer.log')
   }
 
   async #end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
@@ -162,7 +145,7 @@ export class Pgbouncer {
   }
 }
 
-function configuration(options: PgbouncerOptions, folder: string, port: number): string {
+function configuration(options: PgbouncerOptions, port: number): string {
   const { server, poolSize = 20, poolMode = 'transaction' } = options
   const { port: target, username, password } = new URL(server)
   return `[databases]
@@ -172,7 +155,6 @@ function configuration(options: PgbouncerOptions, folder: string, port: number):
 listen_addr = 127.0.0.1
 listen_port = ${port}
 unix_socket_dir =
-logfile = ${join(folder, 'pgbouncer.log')}
 auth_type = any
 pool_mode = ${poolMode}
 default_pool_size = ${poolSize}

@@ -1,23 +1,20 @@
 /**
- * Owns: where PostgreSQL's programs are, and as whom they run.
+ * Owns: where PostgreSQL's programs are.
  * Promises: programs that the chosen user can execute, with their libraries beside them.
- * Never: installs or downloads anything; runs a server as root (PostgreSQL refuses that).
+ * Never: installs or downloads anything.
  */
 import { spawnSync } from 'node:child_process'
-import { cpSync, existsSync, readFileSync, realpathSync, statSync } from 'node:fs'
+import { cpSync, existsSync, realpathSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { tmpdir } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { fromSet } from './on-demand.ts'
+import type { RunAs } from './run-as.ts'
 
 export interface PostgresBinaries {
   readonly initdb: string
   readonly postgres: string
 }
-
-/** `uid` and `gid` for spawn when this process is root; nothing when it is an ordinary user. */
-export type RunAs = { readonly uid: number; readonly gid: number } | Readonly<Record<string, never>>
 
 /** The programs in a folder such as /usr/lib/postgresql/15/bin. */
 export function binariesIn(folder: string): PostgresBinaries {
@@ -87,25 +84,6 @@ function resolveFirst(name: string, froms: readonly (() => NodeJS.Require)[]): s
   throw failure
 }
 
-/** As root: user postgres if there is one, else nobody. Otherwise: whoever we are. */
-export function runAs(): RunAs {
-  if (process.getuid?.() !== 0) return {}
-  const users = readFileSync('/etc/passwd', 'utf8')
-    .split('\n')
-    .map((line) => line.split(':'))
-  for (const wanted of ['postgres', '_postgres', 'nobody']) {
-    const user = users.find(([name]) => name === wanted)
-    if (user) return { uid: Number(user[2]), gid: Number(user[3]) }
-  }
-  throw new Error('running as root, and /etc/passwd has neither postgres nor nobody to run as')
-}
-
-/** A folder below which that user reaches its own files. Root's TMPDIR may be closed to others. */
-export function reachableTemporaryFolder(user: RunAs): string {
-  const folder = realpathSync(tmpdir())
-  return !('uid' in user) || isOpenToOthers(folder) ? folder : '/tmp'
-}
-
 /**
  * Makes sure that the user can execute the programs. A project below root's home (0700) can't be
  * entered by anyone else; then the whole installation (60 MB) is copied into `refuge`.
@@ -134,12 +112,4 @@ function tryVersion(binaries: PostgresBinaries, user: RunAs): 'runs' | { refused
   const run = spawnSync(binaries.postgres, ['--version'], { ...user, cwd: '/', encoding: 'utf8' })
   if (run.status === 0) return 'runs'
   return { refused: run.error?.message ?? `exit code ${String(run.status)}: ${run.stderr}` }
-}
-
-function isOpenToOthers(folder: string): boolean {
-  const executableByOthers = 0o001
-  for (let each = resolve(folder); ; each = dirname(each)) {
-    if ((statSync(each).mode & executableByOthers) === 0) return false
-    if (each === dirname(each)) return true
-  }
 }

@@ -3,16 +3,15 @@
  * Never: sleeps; every wait is for a condition and has a deadline.
  */
 import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { eventually, within } from './eventually.ts'
-import { fixture, nodeProgram, rewriteFirstLine } from './fixture-process.ts'
+import { installExitCleanup } from './exit-cleanup.ts'
+import { rewriteFirstLine } from './fixture-process.ts'
 import { portAnswers } from './loopback-port.ts'
-import { runAs } from './postgres-binaries.ts'
-import { installExitCleanup, PostgresServer } from './postgres-server.ts'
-import { commandLineOf, isGone, send } from './process-table.ts'
+import { PostgresServer } from './postgres-server.ts'
+import { isGone } from './process-table.ts'
+import { runAs } from './run-as.ts'
 
 installExitCleanup()
 let server: PostgresServer
@@ -119,27 +118,6 @@ test('remove after kill deletes the folder and the shared memory segment', async
     .map((row) => row.trim().split(/\s+/)[4])
   expect(creators).not.toContain(String(pid))
 })
-
-test.each(['SIGKILL', 'SIGTERM', 'SIGINT', 'exit'] as const)(
-  'no server outlives its owner: %s',
-  async (ending) => {
-    const owner = spawn(nodeProgram(), [fixture('server-owner.ts'), ending], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    })
-    const ended = once(owner, 'exit')
-    const [line] = (await within('the owner', once(owner.stdout, 'data'), 30_000)) as [Buffer]
-    const { pid, folder } = JSON.parse(line.toString()) as { pid: number; folder: string }
-    expect(commandLineOf(pid)).toContain(folder)
-
-    if (ending === 'exit') owner.stdin.end()
-    else send(owner.pid ?? 0, ending)
-    const [code, signal] = (await within('the owner', ended, 10_000)) as [number, string]
-    expect(ending === 'exit' ? code : signal).toBe(ending === 'exit' ? 0 : ending)
-
-    await eventually('the server to end', () => isGone(pid))
-    await eventually('its folder to go', () => !existsSync(folder))
-  },
-)
 
 async function connected(connectionString: string): Promise<pg.Client> {
   const client = new pg.Client({ connectionString })

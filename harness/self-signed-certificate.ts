@@ -7,7 +7,7 @@
 import { generateKeyPairSync, sign } from 'node:crypto'
 import { chownSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { runAs } from './postgres-binaries.ts'
+import { runAs } from './run-as.ts'
 
 export interface Certificate {
   /** PEM: what the server shows, and what a client trusts. */

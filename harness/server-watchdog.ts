@@ -10,7 +10,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { Socket } from 'node:net'
-import type { RunAs } from './postgres-binaries.ts'
+import type { RunAs } from './run-as.ts'
 
 const script = `
 folder=$1

@@ -5,7 +5,8 @@
 import { connect, createServer, type AddressInfo } from 'node:net'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { installExitCleanup, PostgresServer } from './postgres-server.ts'
+import { installExitCleanup } from './exit-cleanup.ts'
+import { PostgresServer } from './postgres-server.ts'
 import { BackendParser, type FrontendItem, FrontendParser, WireError } from './wire-frames.ts'
 
 installExitCleanup()

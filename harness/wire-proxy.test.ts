@@ -9,7 +9,8 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { eventually, within } from './eventually.ts'
 import { fixture, nodeProgram } from './fixture-process.ts'
 import { nameOfMessage } from './fixtures/transfer-messages.ts'
-import { installExitCleanup, PostgresServer } from './postgres-server.ts'
+import { installExitCleanup } from './exit-cleanup.ts'
+import { PostgresServer } from './postgres-server.ts'
 import { type NamedMessage, type Verdict, WireProxy } from './wire-proxy.ts'
 
 installExitCleanup()

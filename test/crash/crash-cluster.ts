@@ -8,7 +8,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
-import { installExitCleanup, PostgresServer } from '../../harness/postgres-server.ts'
+import { installExitCleanup } from '../../harness/exit-cleanup.ts'
+import { PostgresServer } from '../../harness/postgres-server.ts'
 
 export interface Database {
   readonly name: string

@@ -1,11 +1,13 @@
 /**
  * The servers that test files share: each file makes databases of its own on them.
  *
- * Owns: two servers that prepare, and one with max_prepared_transactions = 0. Tests that kill a
- * server start their own.
+ * Owns: two PostgreSQL servers that prepare, and one with max_prepared_transactions = 0; a MariaDB
+ * server, and one that also writes a binary log. Tests that kill a server start their own.
  */
 import type { TestProject } from 'vitest/node'
-import { PostgresServer, installExitCleanup } from '../../harness/postgres-server.ts'
+import { installExitCleanup } from '../../harness/exit-cleanup.ts'
+import { MariadbServer } from '../../harness/mariadb-server.ts'
+import { PostgresServer } from '../../harness/postgres-server.ts'
 
 export interface ServerUrls {
   readonly first: string
@@ -13,10 +15,23 @@ export interface ServerUrls {
   readonly unprepared: string
 }
 
+export interface MariadbUrls {
+  readonly maria: string
+  readonly mariaBinlog: string
+}
+
 declare module 'vitest' {
   export interface ProvidedContext {
     servers: ServerUrls
+    mariadbServers: MariadbUrls
   }
+}
+
+const BINLOG = {
+  log_bin: 'binlog',
+  binlog_format: 'ROW',
+  sync_binlog: '1',
+  server_id: '1',
 }
 
 export default async function startServers(project: TestProject): Promise<() => Promise<void>> {
@@ -25,14 +40,17 @@ export default async function startServers(project: TestProject): Promise<() => 
     PostgresServer.create({ name: 'first' }),
     PostgresServer.create({ name: 'second' }),
     PostgresServer.create({ name: 'unprepared', settings: { max_prepared_transactions: '0' } }),
+    MariadbServer.create({ name: 'maria' }),
+    MariadbServer.create({ name: 'binlog', settings: BINLOG }),
   ])
   await Promise.all(servers.map((server) => server.start()))
-  const [first, second, unprepared] = servers.map((server) => server.url())
+  const [first, second, unprepared, maria, mariaBinlog] = servers
   project.provide('servers', {
-    first: first ?? '',
-    second: second ?? '',
-    unprepared: unprepared ?? '',
+    first: first.url(),
+    second: second.url(),
+    unprepared: unprepared.url(),
   })
+  project.provide('mariadbServers', { maria: maria.url(), mariaBinlog: mariaBinlog.url() })
   return async () => {
     await Promise.all(servers.map((server) => server.remove()))
   }
