@@ -7,7 +7,7 @@ import { freshDatabase } from '../support/databases.ts'
 import { describeSystem } from './system-contract.ts'
 import type { SystemDatabase } from './system-contract.ts'
 
-describeSystem({ name: 'pg', open: openPostgres })
+describeSystem({ name: 'pg', noticesEscape: 'at once', open: openPostgres })
 
 async function openPostgres(): Promise<SystemDatabase> {
   const database = await freshDatabase('first')

@@ -10,7 +10,7 @@
  * Knowledge Base, "XA Transactions"; and what MariaDB 10.11 and 11.4 answered (`test/mysql`).
  */
 import type { Answer } from '../../protocol/index.ts'
-import { isTrouble } from './driver.ts'
+import { isTrouble, wordsOf } from './driver.ts'
 import type { Answered, Reply, ServerError } from './driver.ts'
 
 /** What a statement of the commit path does. */
@@ -103,8 +103,9 @@ export function surprise({ affected, warnings, rows }: Answered): Error {
 }
 
 /** Errors after which all of a branch's work is undone, though its connection goes on. */
-export function undoesAll({ errno, message }: ServerError): boolean {
+export function undoesAll(error: ServerError): boolean {
+  const { errno } = error
   // 1399 is also the answer to a statement that XA does not allow, which changes nothing.
-  if (errno === 1399) return /ROLLBACK ONLY/i.test(message)
+  if (errno === 1399) return /ROLLBACK ONLY/i.test(wordsOf(error))
   return errno === 1213 || ROLLED_BACK.includes(errno)
 }

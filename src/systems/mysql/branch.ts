@@ -62,7 +62,8 @@ export class MysqlBranch implements Branch {
   readonly claimed = undefined
   readonly #facts: MysqlBranchFacts
   readonly #access: 'read' | 'write'
-  readonly #lent: Lent
+  /** For the handle and for tests, like `run`. */
+  readonly lent: Lent
   readonly #guard: Guard
   #stage: Stage = 'open'
   #holding: 'held' | 'given up' = 'held'
@@ -72,17 +73,13 @@ export class MysqlBranch implements Branch {
     this.name = facts.name
     this.#facts = facts
     this.#access = access
-    this.#lent = lent
+    this.lent = lent
     this.#guard = new Guard(facts.name)
   }
 
   /** A method of the driver's connection, with the user's own arguments. */
   run(method: string, args: readonly unknown[]): Promise<unknown> {
-    const { raw } = this.#lent.link
-    return this.#guard.run(args[0], () => {
-      const member = Reflect.get(raw, method) as (...args: readonly unknown[]) => Promise<unknown>
-      return member.apply(raw, [...args])
-    })
+    return this.#guard.run(args[0], () => this.lent.link.run(method, args))
   }
 
   drain(): Promise<void> {
@@ -109,7 +106,7 @@ export class MysqlBranch implements Branch {
       return { answer: 'no', cause }
     }
     const { names } = this.#facts
-    const claimed = await this.#send(claimSql(names, mark, present, this.#lent.server), 'mark')
+    const claimed = await this.#send(claimSql(names, mark, present, this.lent.server), 'mark')
     if (claimed.reply.kind === 'answered' && claimed.answer.answer === 'no') {
       this.#facts.onStaleEpoch()
       return { answer: 'no', cause: staleEpoch(this.name, mark.id.epoch) }
@@ -124,9 +121,9 @@ export class MysqlBranch implements Branch {
   async vote(mark: Mark, gid: Gid): Promise<Answer> {
     const { names } = this.#facts
     // Whoever finds it prepared asks the register that it named as it began.
-    const isNamed = formatXid(gid, this.#lent.server.owner) === this.#lent.xid
+    const isNamed = formatXid(gid, this.lent.server.owner) === this.lent.xid
     invariant(isNamed, `${this.name} is to vote under another id than it began with`)
-    const receipt = await this.#send(receiptSql(names, mark, this.#lent.server), 'mark')
+    const receipt = await this.#send(receiptSql(names, mark, this.lent.server), 'mark')
     if (receipt.answer.answer !== 'yes') return this.#explained(receipt)
     const ended = await this.#endWork()
     if (ended.answer !== 'yes') return ended
@@ -225,25 +222,25 @@ export class MysqlBranch implements Branch {
     const isAtWork = this.#underWay > 0 || !this.#guard.isQuiet()
     this.#giveUp('destroy')
     // The server notices a vanished client only between two statements, and one may wait long for a lock.
-    if (isAtWork) void this.#facts.endSession(this.#lent.server.owner)
+    if (isAtWork) void this.#facts.endSession(this.lent.server.owner)
   }
 
   /** Back to the pool, or destroyed: one that may be inside a transaction is never used again. */
   #giveUp(how: 'return' | 'destroy'): void {
     if (this.#holding === 'given up') return
     this.#holding = 'given up'
-    if (how === 'return') this.#lent.link.release()
-    else this.#lent.link.cut()
+    if (how === 'return') this.lent.link.release()
+    else this.lent.link.cut()
   }
 
   get #xid(): string {
-    return this.#lent.xid ?? ''
+    return this.lent.xid ?? ''
   }
 
   /** One statement of ours, with its answer. Never rejects. */
   async #send(text: string, message: Message): Promise<Sent> {
     this.#underWay += 1
-    const reply = await this.#lent.link.send(text)
+    const reply = await this.lent.link.send(text)
     this.#underWay -= 1
     if (reply.kind === 'lost') this.#stage = 'unclear'
     return { reply, answer: readAnswer(reply, message) }

@@ -5,7 +5,7 @@
  * Promises: no password in any message or cause.
  */
 import { AssentError } from '../../protocol/index.ts'
-import { isServerError } from './driver.ts'
+import { isServerError, wordsOf } from './driver.ts'
 
 /** Access denied, to the server or a database; no such database. */
 const CREDENTIALS = new Set([1044, 1045, 1049, 1698, 1820, 1862, 3118, 4151])
@@ -20,7 +20,7 @@ export function connectError(name: string, thrown: unknown): AssentError {
       code: 'ASSENT_CREDENTIALS',
       outcome: 'aborted',
       message:
-        `Participant ${name}: the server refused the connection: ${cause.message} (${cause.errno}). ` +
+        `Participant ${name}: the server refused the connection: ${wordsOf(cause)}. ` +
         `Check the user, the password and the database that its pool is configured with.`,
       cause: safe,
     })
@@ -30,7 +30,7 @@ export function connectError(name: string, thrown: unknown): AssentError {
     outcome: 'aborted',
     retryable: true,
     message:
-      `Participant ${name}: no connection could be had: ${safe.message}. ` +
+      `Participant ${name}: no connection could be had: ${wordsOf(safe)}. ` +
       `Check that the server runs, its address, and the pool's \`connectionLimit\`.`,
     cause: safe,
   })

@@ -30,14 +30,16 @@ export interface ServerError extends Error {
   readonly errno: number
   /** Five characters. */
   readonly sqlState: string
+  /** The server's words alone: the message of `mariadb` also quotes the statement and its values. */
+  readonly sqlMessage?: string | null
 }
 
 /** One physical connection. */
 export interface Link {
   /** The driver's own object, by which what is known of the connection is remembered. */
   readonly key: object
-  /** What users' statements are run on: the driver's own connection. */
-  readonly raw: object
+  /** Calls a method of the driver's own connection: a statement of the user's, in his words. */
+  run(method: string, args: readonly unknown[]): Promise<unknown>
   /** Calls `listener` if the connection breaks; at once, or when it is next used. */
   onBroken(listener: () => void): void
   /** Sends one statement and waits for its whole answer. Never rejects. */
@@ -89,6 +91,12 @@ const TROUBLE = new Set([
 
 export function isTrouble(error: ServerError): boolean {
   return TROUBLE.has(error.errno)
+}
+
+/** What a server said, without what was said to it: that may be secret. */
+export function wordsOf(error: unknown): string {
+  if (isServerError(error)) return `${error.sqlMessage ?? error.message} (${error.errno})`
+  return error instanceof Error ? error.message : String(error)
 }
 
 /** What a driver threw, as a reply. */

@@ -12,7 +12,7 @@
 import { AssentError } from '../../protocol/index.ts'
 import type { BranchFault } from '../../ports/index.ts'
 import { undoesAll } from './answers.ts'
-import { isServerError } from './driver.ts'
+import { isServerError, wordsOf } from './driver.ts'
 import { controlIn } from './statements.ts'
 
 type Course =
@@ -113,7 +113,7 @@ export class Guard {
           code: 'ASSENT_SWALLOWED_ERROR',
           outcome: 'aborted',
           message:
-            `A statement on ${this.#name} failed (${this.#course.error.message}), its error was ` +
+            `A statement on ${this.#name} failed (${wordsOf(this.#course.error)}), its error was ` +
             `caught, and the transaction went on. The server has undone all of its work there. ` +
             `Rethrow such errors`,
           cause: this.#course.error,

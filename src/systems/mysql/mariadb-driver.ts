@@ -6,6 +6,7 @@
  * sends ahead by default: a COMMIT must never be on its way behind a mark that may fail.
  */
 import type { Driver, Link, Reply, Rows } from './driver.ts'
+import { callMember } from './call-member.ts'
 import { Pending } from './pending.ts'
 
 /** A pool of `mariadb` (its promise API). */
@@ -53,17 +54,19 @@ export class MariadbDriver implements Driver {
 
 class MariadbLink implements Link {
   readonly key: object
-  readonly raw: object
   readonly #connection: MariadbConnection
   readonly #release: () => Promise<void>
   readonly #pending = new Pending()
 
   constructor(connection: MariadbConnection, release: () => Promise<void>) {
     this.key = connection.info ?? connection
-    this.raw = connection
     this.#connection = connection
     this.#release = release
     connection.on('error', ignore)
+  }
+
+  run(method: string, args: readonly unknown[]): Promise<unknown> {
+    return this.#pending.run(() => callMember(this.#connection, method, args))
   }
 
   onBroken(listener: () => void): void {
@@ -77,8 +80,11 @@ class MariadbLink implements Link {
   }
 
   cut(): void {
-    this.#pending.cut()
-    this.#connection.destroy()
+    // While something is under way, `destroy()` would open a connection to kill it, and leave a promise
+    // rejected that nobody has if it is gone already. The branch has its session ended by itself.
+    this.#pending.cut(() => {
+      this.#connection.destroy()
+    })
   }
 
   release(): void {

@@ -6,6 +6,7 @@
  * effect on our own statements.
  */
 import type { Driver, Link, Reply, Rows } from './driver.ts'
+import { callMember } from './call-member.ts'
 import { Pending } from './pending.ts'
 
 /** A pool of `mysql2/promise`. */
@@ -83,16 +84,20 @@ function ownPool(pool: Mysql2Pool): Mysql2CorePool {
 
 class Mysql2Link implements Link {
   readonly key: object
-  readonly raw: object
+  readonly #raw: object
   readonly #core: Mysql2Core
   readonly #pending = new Pending()
 
   constructor(core: Mysql2Core, raw: object) {
     this.key = core
-    this.raw = raw
+    this.#raw = raw
     this.#core = core
     // Without a listener, an error of an idle connection would end the process.
     core.on('error', ignore)
+  }
+
+  run(method: string, args: readonly unknown[]): Promise<unknown> {
+    return this.#pending.run(() => callMember(this.#raw, method, args))
   }
 
   onBroken(listener: () => void): void {

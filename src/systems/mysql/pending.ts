@@ -1,28 +1,59 @@
 /**
- * Answers that are awaited on one connection, so that cutting it settles them at once.
+ * What is under way on one connection, so that cutting it settles that at once.
  *
- * Promises: whatever is under way when the link is cut is `lost` in that moment, whenever the driver
+ * Promises: whatever is under way when the link is cut is lost in that moment, whenever the driver
  * notices; an answer that comes later is dropped.
  */
 import { replyOf } from './driver.ts'
 import type { Reply } from './driver.ts'
 
 export class Pending {
-  readonly #cut = Promise.withResolvers<Reply>()
+  readonly #cut = Promise.withResolvers<never>()
   #isCut = false
+  #underWay = 0
+  #onQuiet = (): void => undefined
 
-  get isCut(): boolean {
-    return this.#isCut
+  constructor() {
+    this.#cut.promise.catch(() => undefined)
   }
 
-  /** Never rejects. */
-  answer(asked: () => Promise<Reply>): Promise<Reply> {
+  /** Whether the driver still owes an answer. */
+  get isQuiet(): boolean {
+    return this.#underWay === 0
+  }
+
+  /** A statement of ours. Never rejects. */
+  async answer(ask: () => Promise<Reply>): Promise<Reply> {
+    try {
+      return await this.run(ask)
+    } catch (error) {
+      return replyOf(error)
+    }
+  }
+
+  /** A statement of the user's, with his result or error; or that the connection was cut. */
+  run<T>(ask: () => Promise<T>): Promise<T> {
     if (this.#isCut) return this.#cut.promise
-    return Promise.race([asked().catch(replyOf), this.#cut.promise])
+    this.#underWay += 1
+    const asked = ask()
+    const answered = (): void => {
+      this.#underWay -= 1
+      if (this.#underWay === 0) this.#onQuiet()
+    }
+    asked.then(answered, answered)
+    return Promise.race([asked, this.#cut.promise])
   }
 
-  cut(): void {
+  /** Called once. `then` is called when the driver owes nothing more: at once, or later. */
+  cut(then: () => void = () => undefined): void {
     this.#isCut = true
-    this.#cut.resolve({ kind: 'lost', cause: new Error('the connection was cut') })
+    this.#cut.reject(new ConnectionCut('the connection was cut'))
+    if (this.isQuiet) then()
+    else this.#onQuiet = then
   }
+}
+
+/** As both drivers say of errors behind which a connection can't be used any more. */
+class ConnectionCut extends Error {
+  readonly fatal = true
 }

@@ -226,7 +226,7 @@ VALUES (${values}) ON DUPLICATE KEY UPDATE asked = asked + 1`,
 
 /** What makes a reading durable: a write of its own, whose COMMIT comes after what was seen. */
 export function ownWriteSql(names: SchemaNames): string {
-  return `UPDATE ${names.server} SET \`reads\` = \`reads\` + 1`
+  return `UPDATE ${names.server} SET readings = readings + 1`
 }
 
 export function milliseconds(ms: number): string {

@@ -58,7 +58,7 @@ CREATE DATABASE IF NOT EXISTS ${names.schema};
 CREATE TABLE IF NOT EXISTS ${names.server} (
   only_row tinyint NOT NULL DEFAULT 1 PRIMARY KEY,
   version  integer NOT NULL,
-  reads    bigint NOT NULL DEFAULT 0
+  readings bigint NOT NULL DEFAULT 0
 ) ENGINE = InnoDB;
 
 -- The stretches of this register's life of which it has forgotten nothing.
@@ -75,7 +75,7 @@ CREATE TABLE IF NOT EXISTS ${names.epoch} (
 -- branch has durably applied it; then its receipts are deleted, and in the end the row itself.
 CREATE TABLE IF NOT EXISTS ${names.mark} (
   txid         varchar(20) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
-  decision     varchar(7) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, -- commit, settled or abort
+  decision     varchar(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, -- commit, settled or abort
   app          varchar(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   register     varchar(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   epoch        varchar(8) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,

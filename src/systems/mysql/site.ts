@@ -10,7 +10,7 @@ import { AssentError } from '../../protocol/index.ts'
 import type { ErrorCode } from '../../protocol/index.ts'
 import type { MarkSite } from '../../ports/index.ts'
 import { connectError } from './connect-errors.ts'
-import { isServerError } from './driver.ts'
+import { isServerError, wordsOf } from './driver.ts'
 import { SCHEMA_VERSION, presentSql, quote, schemaSql, schemaStatements } from './schema.ts'
 import type { SchemaNames } from './schema.ts'
 import type { ServiceConnection, ServiceConnections } from './service-connections.ts'
@@ -209,7 +209,7 @@ WHERE TABLE_SCHEMA = ${quote(plain)} AND TABLE_NAME IN ('mark', 'epoch', 'server
         `INSERT INTO ${table} SELECT * FROM ${table} WHERE false`,
       ]),
       `UPDATE ${mark} SET asked = asked WHERE false`,
-      `UPDATE ${server} SET \`reads\` = \`reads\` WHERE false`,
+      `UPDATE ${server} SET readings = readings WHERE false`,
     ]) {
       await connection.rows(text)
     }
@@ -224,7 +224,7 @@ WHERE TABLE_SCHEMA = ${quote(plain)} AND TABLE_NAME IN ('mark', 'epoch', 'server
       if (await this.#hasTables(connection)) return
       throw this.#refuse(
         'ASSENT_SCHEMA_MISSING',
-        `Assent's tables are missing and could not be created: ${messageOf(error)}. ` +
+        `Assent's tables are missing and could not be created: ${wordsOf(error)}. ` +
           `Run this as a user who may:\n${schemaSql(this.#names)}`,
         error,
       )
@@ -238,7 +238,7 @@ WHERE TABLE_SCHEMA = ${quote(plain)} AND TABLE_NAME IN ('mark', 'epoch', 'server
     if (isServerError(error) && DENIED.has(error.errno)) {
       return this.#refuse(
         'ASSENT_PRIVILEGE',
-        `${error.message}. Grant its user SELECT, INSERT, UPDATE and DELETE on ${this.#names.schema}.*`,
+        `${wordsOf(error)}. Grant its user SELECT, INSERT, UPDATE and DELETE on ${this.#names.schema}.*`,
         error,
       )
     }
@@ -247,7 +247,7 @@ WHERE TABLE_SCHEMA = ${quote(plain)} AND TABLE_NAME IN ('mark', 'epoch', 'server
       return this.#refuse(
         'ASSENT_SCHEMA_VERSION',
         `the tables in ${this.#names.schema} are not those of version ${SCHEMA_VERSION}: ` +
-          `${error.message}. Run the Assent that made them, or migrate`,
+          `${wordsOf(error)}. Run the Assent that made them, or migrate`,
         error,
       )
     }
@@ -288,8 +288,4 @@ async function identityOf(connection: ServiceConnection): Promise<readonly strin
   // MariaDB has no id that it keeps for life. `server_uid` came in the middle of each series.
   const uid = await connection.rows("SHOW GLOBAL VARIABLES LIKE 'server_uid'")
   return ['hostname', 'port', ...(uid.length > 0 ? ['server_uid'] : [])]
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }
