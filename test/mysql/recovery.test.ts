@@ -146,9 +146,9 @@ describe.each(PAIRS)('a voter on another system: orders on %s, stock on %s', (or
     await found.assent.close()
     // A hand rolls it back, as a restore of this database would lose it.
     expect(await leftover.voter.end('abort', leftover.gid)).toEqual({ answer: 'done' })
-    const stock = openParticipant(app, 'stock', stores.stock)
-    expect(await stock.endPrepared(leftover.gid, 'commit')).toEqual({ answer: 'missing' })
-    expect(await stock.ask(leftover.gid)).toMatchObject({ answer: 'absent' })
+    const other = openParticipant(app, 'stock', stores.stock)
+    expect(await other.endPrepared(leftover.gid, 'commit')).toEqual({ answer: 'missing' })
+    expect(await other.ask(leftover.gid)).toMatchObject({ answer: 'absent' })
   })
 })
 

@@ -142,6 +142,13 @@ export class Site {
           `Run SET GLOBAL ${name} = ${value}, and write it into the server's configuration`,
       )
     }
+    if (settings.get('innodb_flush_method') === 'nosync') {
+      throw this.#refuse(
+        'ASSENT_NOT_DURABLE',
+        'innodb_flush_method is nosync, so a crash can undo what was answered. ' +
+          'Take it out of the server’s configuration, and restart it',
+      )
+    }
     if (isOn('log_bin') && settings.get('binlog_format') === 'STATEMENT') {
       throw this.#refuse(
         'ASSENT_UNSUPPORTED',
@@ -268,6 +275,7 @@ const SETTINGS = [
   'binlog_format',
   'innodb_doublewrite',
   'innodb_flush_log_at_trx_commit',
+  'innodb_flush_method',
   'log_bin',
   'sync_binlog',
   'wsrep_on',

@@ -37,7 +37,9 @@ export async function listPrepared(
     replication: replicationOf(rows[0]?.[4]),
     processes: Math.max(1, Number(rows[0]?.[3] ?? 1)),
     branches: rows.flatMap(([gid, ageMs, mayEnd]) =>
-      gid == null ? [] : [{ gid, ageMs: Number(ageMs), mayEnd: mayEnd === 't' }],
+      gid == null
+        ? []
+        : [{ gid, ageMs: Number(ageMs), preparedForMs: Number(ageMs), mayEnd: mayEnd === 't' }],
     ),
   }
 }
