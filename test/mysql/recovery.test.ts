@@ -61,8 +61,12 @@ async function leaveBehind(
   expect(await voter.vote(mark, gid)).toEqual({ answer: 'yes' })
   if (step === 'decided') expect(await decider.commit()).toEqual({ answer: 'yes' })
   const vanish = (): void => {
-    decider.cut()
-    voter.cut()
+    for (const branch of [decider, voter]) {
+      branch.cut()
+      // Its pool has the connection back then, and can be ended.
+      branch.leave()
+      void branch.end('abort', undefined)
+    }
   }
   onTestFinished(vanish)
   return { id: formatTransactionId(id), gid, decider, voter, vanish }
@@ -135,7 +139,9 @@ describe.each(PAIRS)('a voter on another system: orders on %s, stock on %s', (or
     const [first] = all
     if (first === undefined) throw new Error('none')
     await expect.poll(() => fate(first), { timeout: 15_000 }).toEqual(COMMITTED)
-    const alarms = all.flatMap(({ reports }) => reports).filter((each) => /lost|van/.test(each.type))
+    const alarms = all
+      .flatMap(({ reports }) => reports)
+      .filter((each) => /lost|van/.test(each.type))
     expect(alarms).toEqual([])
   })
 

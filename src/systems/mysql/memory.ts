@@ -79,10 +79,7 @@ FROM ${epoch} AS later WHERE later.ordinal > epoch.ordinal) < NOW(3) - ${millise
     })
   }
 
-  async decisions(
-    olderThanMs: number,
-    from: Cursor | undefined,
-  ): Promise<MarkPage<DecisionMark>> {
+  async decisions(olderThanMs: number, from: Cursor | undefined): Promise<MarkPage<DecisionMark>> {
     const { rows, next } = await this.#page(
       'txid, epoch, decision, participants',
       `app = ${quote(this.#app)} AND register = ${quote(this.#name)}
@@ -99,10 +96,7 @@ FROM ${epoch} AS later WHERE later.ordinal > epoch.ordinal) < NOW(3) - ${millise
     return { marks, next }
   }
 
-  async receipts(
-    olderThanMs: number,
-    from: Cursor | undefined,
-  ): Promise<MarkPage<ReceiptMark>> {
+  async receipts(olderThanMs: number, from: Cursor | undefined): Promise<MarkPage<ReceiptMark>> {
     const { rows, next } = await this.#page(
       'txid, epoch, register, participants',
       `app = ${quote(this.#app)} AND register <> ${quote(this.#name)} AND decision = 'commit'`,
@@ -149,10 +143,7 @@ FROM ${epoch} AS later WHERE later.ordinal > epoch.ordinal) < NOW(3) - ${millise
   }
 
   async forgetReceipts(register: string, txids: readonly string[]): Promise<void> {
-    await this.#delete(
-      `app = ${quote(this.#app)} AND register = ${quote(register)}`,
-      txids,
-    )
+    await this.#delete(`app = ${quote(this.#app)} AND register = ${quote(register)}`, txids)
   }
 
   async forgetDecisions(txids: readonly string[]): Promise<void> {

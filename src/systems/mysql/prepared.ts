@@ -132,7 +132,10 @@ export class PreparedBranches {
     const listed = await find(connection, formatGid(gid))
     if (listed === undefined) return { answer: 'missing' }
     if ((await this.#owners.free(connection, listed)) === 'owned') {
-      return { answer: 'unknown', cause: new Error('the connection that prepared it is still there') }
+      return {
+        answer: 'unknown',
+        cause: new Error('the connection that prepared it is still there'),
+      }
     }
     const verb = decision === 'commit' ? 'COMMIT' : 'ROLLBACK'
     const reply = await connection.send(`XA ${verb} ${listed.literal}`)

@@ -263,4 +263,3 @@ function unknown(reply: Reply): AskAnswer {
   const cause = reply.kind === 'answered' ? surprise(reply) : causeOf(reply)
   return { answer: 'unknown', cause }
 }
-

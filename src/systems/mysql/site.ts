@@ -130,7 +130,11 @@ export class Site {
       )
     }
     const demands: readonly (readonly [string, boolean, string])[] = [
-      ['innodb_flush_log_at_trx_commit', settings.get('innodb_flush_log_at_trx_commit') === '1', '1'],
+      [
+        'innodb_flush_log_at_trx_commit',
+        settings.get('innodb_flush_log_at_trx_commit') === '1',
+        '1',
+      ],
       ['innodb_doublewrite', settings.get('innodb_doublewrite') !== 'OFF', 'ON'],
       ['sync_binlog', !isOn('log_bin') || settings.get('sync_binlog') === '1', '1'],
     ]
