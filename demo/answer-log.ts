@@ -14,6 +14,8 @@ export interface Answer {
   readonly transactionId: string
   /** The error's code; '' without an error. */
   readonly code: string
+  /** The database that decided, of what was told committed; otherwise ''. */
+  readonly decider: string
 }
 
 type Line =

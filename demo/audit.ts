@@ -5,9 +5,9 @@
 import { createInterface } from 'node:readline'
 import { once } from 'node:events'
 import type { AskedOutcome, AuditorOrder } from './auditor.ts'
-import type { Urls } from './bank.ts'
 import { startChild } from './child-process.ts'
 import type { Child } from './child-process.ts'
+import type { Place } from './database.ts'
 import { comesTrue } from './waiting.ts'
 
 const ANSWER_TIMEOUT_MS = 120_000
@@ -19,8 +19,8 @@ export class Audit {
   readonly #lines: string[] = []
   #exit: string | undefined
 
-  constructor(urls: Urls, signal: AbortSignal) {
-    const order: AuditorOrder = { urls }
+  constructor(places: readonly Place[], signal: AbortSignal) {
+    const order: AuditorOrder = { places }
     this.#signal = signal
     this.#child = startChild('./auditor.ts', order, 'inherit')
     createInterface({ input: this.#child.stdout }).on('line', (line) => this.#lines.push(line))

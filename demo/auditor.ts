@@ -7,11 +7,11 @@
  * input does.
  */
 import { createInterface } from 'node:readline/promises'
-import type { Urls } from './bank.ts'
 import { connect } from './connect.ts'
+import type { Place } from './database.ts'
 
 export interface AuditorOrder {
-  readonly urls: Urls
+  readonly places: readonly Place[]
 }
 
 /** What `assent.outcome()` answered, as data. */
@@ -27,7 +27,7 @@ const ASKED_AT_ONCE = 4
 
 const order = JSON.parse(process.env['ASSENT_DEMO_ORDER'] ?? '{}') as AuditorOrder
 process.on('SIGINT', () => undefined)
-const { assent, close } = connect(order.urls, 'auditor')
+const { assent, close } = connect(order.places, 'auditor')
 const lines = createInterface({ input: process.stdin })
 for await (const line of lines) {
   const waiting = JSON.parse(line) as string[]

@@ -1,37 +1,52 @@
 /**
- * Owns: how a process of the demo connects: three ordinary pools, and Assent with its defaults.
- * Promises: a broken idle connection does not end the process (a pool needs a listener for that).
+ * Owns: how a process of the demo connects: an ordinary pool for each database, and Assent with its
+ * defaults.
  */
-import pg from 'pg'
 import { createAssent } from 'assent'
-import { pg as participant } from 'assent/pg'
+import type { ParticipantDefinition } from 'assent'
 import { APP } from './bank.ts'
-import type { DatabaseName, Urls } from './bank.ts'
+import type { Place } from './database.ts'
+import { openMariadb } from './mariadb/participant.ts'
+import { openPostgres } from './postgres/participant.ts'
 
-export type BankAssent = ReturnType<typeof connect>['assent']
+/** What a transfer does in one database, in that one's own SQL. */
+export interface Hand {
+  enter(transfer: string, account: number, amount: number): Promise<void>
+  /** False if the account has too little. */
+  move(account: number, amount: number): Promise<boolean>
+}
 
-/** `applicationName` is what the outside observer knows the sessions of this process by. */
-export function connect(urls: Urls, applicationName: string) {
-  const pool = (database: DatabaseName): pg.Pool => {
-    const made = new pg.Pool({
-      connectionString: urls[database],
-      application_name: applicationName,
-    })
-    made.on('error', () => undefined)
-    return made
-  }
-  const pools = { east: pool('east'), west: pool('west'), vault: pool('vault') }
+/** A pool with its participant. */
+export interface Opened<Handle> {
+  readonly participant: ParticipantDefinition<Handle>
+  /** Made of what `transaction()` gives. */
+  readonly handOf: (handle: Handle) => Hand
+  readonly close: () => Promise<void>
+}
+
+export type Handles = Readonly<Record<string, unknown>>
+/** By the database's name, in the order that rows are locked in. */
+export type Hands = ReadonlyMap<string, Hand>
+
+/** `name` is what the outside observer knows this process by. */
+export function connect(places: readonly Place[], name: string) {
+  const opened = new Map(places.map((place) => [place.name, open(place, name)]))
   const assent = createAssent({
     app: APP,
-    participants: {
-      east: participant(pools.east),
-      west: participant(pools.west),
-      vault: participant(pools.vault),
-    },
+    participants: Object.fromEntries(
+      [...opened].map(([database, { participant }]) => [database, participant]),
+    ),
   })
+  const handsOf = (handles: Handles): Hands =>
+    new Map([...opened].map(([database, { handOf }]) => [database, handOf(handles[database])]))
   const close = async (): Promise<void> => {
     await assent.close()
-    await Promise.all(Object.values(pools).map((each) => each.end()))
+    await Promise.all([...opened.values()].map((each) => each.close()))
   }
-  return { assent, close }
+  return { assent, handsOf, close }
+}
+
+/** Each is only ever given the handles of its own participant. */
+function open({ system, url }: Place, name: string): Opened<unknown> {
+  return (system === 'postgres' ? openPostgres(url, name) : openMariadb(url)) as Opened<unknown>
 }

@@ -7,9 +7,9 @@ import { closeSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { AnswerLogReader } from './answer-log.ts'
 import type { Outcome, RecordedTransfer } from './answer-log.ts'
-import type { Urls } from './bank.ts'
 import { startChild } from './child-process.ts'
 import type { Child } from './child-process.ts'
+import type { Place } from './database.ts'
 import type { WorkerOrder } from './worker.ts'
 import { comesTrue } from './waiting.ts'
 
@@ -34,7 +34,7 @@ export interface Worker {
 
 export interface CrewSetting {
   readonly folder: string
-  readonly urls: Urls
+  readonly places: readonly Place[]
   readonly seed: number
   readonly size: number
   /** Told when a killed worker's process is gone. */
@@ -135,13 +135,13 @@ export class Crew {
   }
 
   #start(): void {
-    const { folder, urls, seed } = this.#setting
+    const { folder, places, seed } = this.#setting
     const ordinal = this.#all.length + 1
     const name = `worker-${ordinal}`
     const logPath = join(folder, `${name}.answers`)
     const errorPath = join(folder, `${name}.errors`)
     const log = new AnswerLogReader(logPath)
-    const order: WorkerOrder = { name, ordinal, seed, urls, logPath }
+    const order: WorkerOrder = { name, ordinal, seed, places, logPath }
     const errors = openSync(errorPath, 'a')
     const child = startChild('./worker.ts', order, errors)
     closeSync(errors)

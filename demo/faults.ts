@@ -4,15 +4,14 @@
  * again and again, until it sees a prepared branch of some living worker, and then that worker is
  * killed (or that database). Nothing is slowed down or stopped for it.
  */
-import { DATABASES, PREPARING } from './bank.ts'
-import type { Bank, DatabaseName } from './bank.ts'
+import type { Bank } from './bank.ts'
 import type { Crew, Worker } from './crew.ts'
 import type { Observer } from './observer.ts'
 import { Random } from './random.ts'
 import { pause } from './waiting.ts'
 
 export interface DatabaseKill {
-  readonly database: DatabaseName
+  readonly database: string
   /** What was prepared there by the last look before the kill. */
   readonly heldBefore: readonly string[]
   /** Which of these the restarted server listed again, before recovery had ended them. */
@@ -80,7 +79,7 @@ export class Faults {
   }
 
   async #killDatabases(): Promise<void> {
-    const { durationMs } = this.#setting
+    const { bank, observer, durationMs } = this.#setting
     const random = this.#databaseChoices
     // A short run has one too.
     const longestMs = durationMs / 3
@@ -88,7 +87,7 @@ export class Faults {
     for (let isAimed = true; ; isAimed = !isAimed) {
       const most = Math.min(DATABASE_PAUSE_MS.most, longestMs)
       if (!(await this.#rest({ least: first, most }, random))) return
-      await this.#killDatabase(isAimed ? random.pick(PREPARING) : random.pick(DATABASES), isAimed)
+      await this.#killDatabase(random.pick(isAimed ? observer.watched : bank.names), isAimed)
     }
   }
 
@@ -98,11 +97,11 @@ export class Faults {
     const until = performance.now() + AIM_MS
     while (performance.now() < until) {
       signal.throwIfAborted()
-      for (const database of this.#aimChoices.shuffle(PREPARING)) {
+      for (const database of this.#aimChoices.shuffle(observer.watched)) {
         const listing = await observer.look(database)
         crew.readLogs()
-        for (const gid of listing?.gids ?? []) {
-          const owner = crew.ownerOf(gid.split('.')[4] ?? '')
+        for (const { txid } of listing?.branches ?? []) {
+          const owner = crew.ownerOf(txid)
           if (owner !== undefined && crew.alive.includes(owner)) return owner
         }
       }
@@ -110,7 +109,7 @@ export class Faults {
     return undefined
   }
 
-  async #killDatabase(database: DatabaseName, isAimed: boolean): Promise<void> {
+  async #killDatabase(database: string, isAimed: boolean): Promise<void> {
     const { bank, signal } = this.#setting
     const server = bank.server(database)
     const heldBefore = await this.#heldBy(database, isAimed ? AIM_MS : 0)
@@ -126,13 +125,12 @@ export class Faults {
   }
 
   /** What is prepared there; looks again until something is, or the aim is given up. */
-  async #heldBy(database: DatabaseName, aimMs: number): Promise<readonly string[]> {
+  async #heldBy(database: string, aimMs: number): Promise<readonly string[]> {
     const { observer, signal } = this.#setting
-    const prepares = PREPARING.find((name) => name === database)
-    if (prepares === undefined) return []
+    if (!observer.watched.includes(database)) return []
     const until = performance.now() + aimMs
     for (;;) {
-      const held = (await observer.look(prepares))?.gids ?? []
+      const held = ((await observer.look(database))?.branches ?? []).map(({ gid }) => gid)
       if (held.length > 0 || performance.now() >= until) return held
       signal.throwIfAborted()
     }

@@ -12,7 +12,7 @@ export interface WorkerKill {
   readonly kind: KillKind
   /** What the victim was doing, as seen right after its exit. */
   readonly hit: 'prepared' | 'transfers' | 'nothing'
-  readonly branches: readonly { readonly end: 'commit' | 'abort' }[]
+  readonly branches: readonly { readonly database: string; readonly end: 'commit' | 'abort' }[]
   /** From SIGKILL to the victim's last prepared branch gone; undefined if there was none. */
   readonly recoveryMs: number | undefined
 }
@@ -29,7 +29,9 @@ export function workerKills(
   return crew.killed.map((worker) => {
     const left = orphans.get(worker) ?? []
     const kind = worker.kill?.kind ?? 'random'
-    const branches = left.map((sighting) => ({ end: endOf(sighting, crew, present) }))
+    const branches = left.map((sighting) => {
+      return { database: sighting.database, end: endOf(sighting, crew, present) }
+    })
     return { kind, hit: hitOf(worker, left), branches, recoveryMs: recoveryMsOf(worker, left) }
   })
 }
@@ -55,7 +57,11 @@ function recoveryMsOf(worker: Worker, left: readonly Sighting[]): number | undef
   return Math.max(...goneAt) - (worker.kill?.at ?? 0)
 }
 
-export function describeWorkerKills(kills: readonly WorkerKill[]): readonly string[] {
+/** @param databases those that the branches are counted for one by one */
+export function describeWorkerKills(
+  kills: readonly WorkerKill[],
+  databases: readonly string[],
+): readonly string[] {
   const byHit = (hit: WorkerKill['hit']): readonly WorkerKill[] =>
     kills.filter((kill) => kill.hit === hit)
   const prepared = byHit('prepared')
@@ -65,6 +71,11 @@ export function describeWorkerKills(kills: readonly WorkerKill[]): readonly stri
     prepared.filter((kill) => ends(kill).size === 1 && ends(kill).has(end)).length
   const both = prepared.filter((kill) => ends(kill).size === 2).length
   const branches = prepared.flatMap((kill) => kill.branches)
+  const held = databases.map((name) => {
+    const here = branches.filter(({ database }) => database === name)
+    return `${name} ${count(here.length)}`
+  })
+  const each = held.length > 0 ? `: ${held.join(', ')}` : ''
   const times = prepared.map(({ recoveryMs }) => recoveryMs ?? 0).sort((a, b) => a - b)
   const row = (label: string, some: readonly WorkerKill[]): string =>
     `  ${label.padEnd(44)}${count(some.length).padStart(6)}   ${kinds(some)}`
@@ -80,7 +91,7 @@ export function describeWorkerKills(kills: readonly WorkerKill[]): readonly stri
     '',
     `  Of the ${count(prepared.length)} that left a branch prepared, other processes recovered`,
     `  ${count(only('commit'))} to commit, ${count(only('abort'))} to abort, ${count(both)} some to ` +
-      `the one and some to the other (${count(branches.length)} branches).`,
+      `the one and some to the other (${count(branches.length)} branches${each}).`,
     `  From SIGKILL to the victim's last branch gone: ` +
       `median ${seconds(median(times))} · slowest ${seconds(times.at(-1) ?? 0)}`,
   ]

@@ -1,17 +1,14 @@
 /**
- * Owns: what is prepared, as somebody sees it who has nothing to do with Assent: two connections of
- * its own, plain SQL, about fifty looks a second.
+ * Owns: what is prepared, as somebody sees it who has nothing to do with Assent: a connection of its
+ * own to each database that prepares, plain SQL, about fifty looks a second.
  * Promises: a branch is only called orphaned when it was listed by a look that began after its
- * worker's exit was known *and* after the worker's last session there had ended, so no message
- * that the victim had already sent could still end it; a branch is only called gone when a later
- * look at a living server does not list it.
+ * worker's exit was known *and* after the sessions had ended by which a message that the victim had
+ * already sent could still end it; a branch is only called gone when a later look at a living server
+ * does not list it.
  */
-import pg from 'pg'
-import { PREPARING } from './bank.ts'
-import type { Urls } from './bank.ts'
+import { connectPlainly } from './database.ts'
+import type { Place, PlainSql, SeenBranch } from './database.ts'
 import { pause } from './waiting.ts'
-
-export type PreparingName = (typeof PREPARING)[number]
 
 export interface Owner {
   readonly name: string
@@ -22,7 +19,7 @@ export interface Owner {
 export interface Sighting {
   readonly gid: string
   readonly txid: string
-  readonly database: PreparingName
+  readonly database: string
   readonly firstSeenAt: number
   isOrphan: boolean
   goneAt: number | undefined
@@ -30,31 +27,20 @@ export interface Sighting {
 
 export interface Listing {
   readonly begunAt: number
-  readonly gids: readonly string[]
+  readonly branches: readonly SeenBranch[]
 }
 
 interface Eye {
-  readonly database: PreparingName
-  client: pg.Client | undefined
-  /** The looks wait for one another: node-postgres takes one query at a time. */
+  readonly place: Place
+  sql: PlainSql | undefined
+  /** The looks wait for one another: a connection takes one query at a time. */
   last: Promise<unknown>
 }
 
 const LOOK_EVERY_MS = 20
-const QUERY_TIMEOUT_MS = 5_000
-
-/**
- * The sessions first: one that is missing here has ended, so what is listed after it has nobody
- * left who could end it on the victim's behalf. A session that waits for a lock is at some other
- * statement, and rolls back as soon as the server notices that its client is gone.
- */
-const SESSIONS = `SELECT DISTINCT application_name FROM pg_stat_activity
-WHERE datname = 'bank' AND application_name LIKE 'worker-%'
-  AND wait_event_type IS DISTINCT FROM 'Lock'`
-const PREPARED = `SELECT gid FROM pg_prepared_xacts WHERE database = 'bank'`
+const ANSWER_TIMEOUT_MS = 5_000
 
 export class Observer {
-  readonly #urls: Urls
   readonly #ownerOf: (txid: string) => Owner | undefined
   readonly #eyes: readonly Eye[]
   readonly #sightings: Sighting[] = []
@@ -63,17 +49,19 @@ export class Observer {
   readonly #loops: Promise<void>
   readonly #closing = new AbortController()
 
-  constructor(urls: Urls, ownerOf: (txid: string) => Owner | undefined) {
-    this.#urls = urls
+  constructor(places: readonly Place[], ownerOf: (txid: string) => Owner | undefined) {
     this.#ownerOf = ownerOf
-    this.#eyes = PREPARING.map((database) => ({
-      database,
-      client: undefined,
-      last: Promise.resolve(),
-    }))
+    this.#eyes = places
+      .filter(({ prepares }) => prepares)
+      .map((place) => ({ place, sql: undefined, last: Promise.resolve() }))
     this.#loops = Promise.allSettled(this.#eyes.map((eye) => this.#watch(eye))).then(
       () => undefined,
     )
+  }
+
+  /** The databases that it looks at: those that can keep a prepared branch. */
+  get watched(): readonly string[] {
+    return this.#eyes.map(({ place }) => place.name)
   }
 
   get sightings(): readonly Sighting[] {
@@ -85,71 +73,58 @@ export class Observer {
   }
 
   /** Looks once, now. `undefined`: the server does not answer. */
-  look(database: PreparingName): Promise<Listing | undefined> {
-    const eye = this.#eyes.find((each) => each.database === database)
+  look(database: string): Promise<Listing | undefined> {
+    const eye = this.#eyes.find(({ place }) => place.name === database)
     if (eye === undefined) throw new Error(`nobody watches ${database}`)
-    const look = eye.last.then(() => this.#look(eye))
-    eye.last = look
-    return look
+    return this.#lookThrough(eye)
   }
 
   async close(): Promise<void> {
     this.#closing.abort()
     await this.#loops
     await Promise.all(
-      this.#eyes.map(async ({ client }) => {
-        await client?.end().catch(() => undefined)
+      this.#eyes.map(async ({ sql }) => {
+        await sql?.close().catch(() => undefined)
       }),
     )
   }
 
   async #watch(eye: Eye): Promise<void> {
     for (;;) {
-      await this.look(eye.database)
+      await this.#lookThrough(eye)
       await pause(LOOK_EVERY_MS, this.#closing.signal)
     }
   }
 
+  #lookThrough(eye: Eye): Promise<Listing | undefined> {
+    const look = eye.last.then(() => this.#look(eye))
+    eye.last = look
+    return look
+  }
+
   async #look(eye: Eye): Promise<Listing | undefined> {
+    const options = { as: 'observer', timeoutMs: ANSWER_TIMEOUT_MS }
     try {
-      eye.client ??= await this.#connect(eye)
+      eye.sql ??= await connectPlainly(eye.place, options)
       const begunAt = performance.now()
-      const [sessions, prepared] = (await eye.client.query(
-        `${SESSIONS};${PREPARED}`,
-      )) as unknown as [
-        pg.QueryResult<{ application_name: string }>,
-        pg.QueryResult<{ gid: string }>,
-      ]
-      const names = new Set(sessions.rows.map((row) => row.application_name))
-      const listing = { begunAt, gids: prepared.rows.map((row) => row.gid) }
-      this.#record(eye.database, listing, names)
+      const listing = { begunAt, branches: await eye.sql.look() }
+      this.#record(eye.place.name, listing)
       return listing
     } catch {
-      eye.client = undefined
+      void eye.sql?.close().catch(() => undefined)
+      eye.sql = undefined
       return undefined
     }
   }
 
-  async #connect(eye: Eye): Promise<pg.Client> {
-    const client = new pg.Client({
-      connectionString: this.#urls[eye.database],
-      application_name: 'observer',
-      connectionTimeoutMillis: QUERY_TIMEOUT_MS,
-      query_timeout: QUERY_TIMEOUT_MS,
-    })
-    client.on('error', () => undefined)
-    await client.connect()
-    return client
-  }
-
-  #record(database: PreparingName, listing: Listing, sessions: ReadonlySet<string>): void {
+  #record(database: string, { begunAt, branches }: Listing): void {
     const now = performance.now()
-    const listed = new Set(listing.gids)
-    for (const gid of listed) {
-      const sighting = this.#present.get(gid) ?? this.#first(database, gid, listing.begunAt)
+    const listed = new Set(branches.map(({ gid }) => gid))
+    for (const branch of branches) {
+      const sighting = this.#present.get(branch.gid) ?? this.#first(database, branch, begunAt)
       const owner = this.#ownerOf(sighting.txid)
-      if (owner?.exitedAt === undefined || listing.begunAt < owner.exitedAt) continue
-      if (!sessions.has(owner.name)) sighting.isOrphan = true
+      if (owner?.exitedAt === undefined || begunAt < owner.exitedAt) continue
+      if (!branch.isReachedBy(owner.name)) sighting.isOrphan = true
     }
     for (const [gid, sighting] of this.#present) {
       if (sighting.database !== database || listed.has(gid)) continue
@@ -158,17 +133,9 @@ export class Observer {
     }
   }
 
-  #first(database: PreparingName, gid: string, at: number): Sighting {
-    // A1.<app>.<register>.<epoch>.<txid>.<branch>
-    const txid = gid.split('.')[4] ?? ''
-    const sighting: Sighting = {
-      gid,
-      txid,
-      database,
-      firstSeenAt: at,
-      isOrphan: false,
-      goneAt: undefined,
-    }
+  #first(database: string, { gid, txid }: SeenBranch, at: number): Sighting {
+    const seen = { gid, txid, database, firstSeenAt: at }
+    const sighting: Sighting = { ...seen, isOrphan: false, goneAt: undefined }
     this.#sightings.push(sighting)
     this.#present.set(gid, sighting)
     return sighting

@@ -1,13 +1,14 @@
 /**
  * The proof: what the workers were told, against what is in the databases.
  *
- * Owns: plain SQL over the demo's own tables, on connections of its own.
+ * Owns: plain SQL over the demo's own tables, on connections of its own; the same on every system.
  * Promises: shares no code with Assent, and reads none of its tables. What Assent's `outcome()`
  * answered comes in as data, and is checked like every other answer.
  * Never: changes anything.
  */
-import pg from 'pg'
 import type { RecordedTransfer } from './answer-log.ts'
+import { connectPlainly } from './database.ts'
+import type { Place } from './database.ts'
 
 export interface AskedAnswer {
   readonly outcome: 'committed' | 'aborted' | 'unknown'
@@ -15,8 +16,7 @@ export interface AskedAnswer {
 }
 
 export interface ProofInput {
-  /** By the database's name. */
-  readonly urls: Readonly<Record<string, string>>
+  readonly places: readonly Place[]
   readonly openingTotal: number
   readonly transfers: readonly RecordedTransfer[]
   /** By id: what `outcome()` answered for those whose outcome was unknown, or never answered. */
@@ -50,23 +50,19 @@ interface Database {
   readonly sessions: readonly string[]
 }
 
-const LEDGER = 'SELECT transfer, account, amount::int AS amount FROM ledger'
-const TOTAL = 'SELECT sum(balance)::int AS total FROM account'
-const WRONG_BALANCES = `SELECT id, balance::int AS balance, expected::int AS expected FROM (
-  SELECT account.id, account.balance, account.opening + coalesce(sum(ledger.amount), 0) AS expected
-  FROM account LEFT JOIN ledger ON ledger.account = account.id GROUP BY account.id) AS sums
+const LEDGER = 'SELECT transfer, account, amount FROM ledger'
+const TOTAL = 'SELECT sum(balance) AS total FROM account'
+const WRONG_BALANCES = `SELECT id, balance, expected FROM (
+  SELECT id, balance, opening + coalesce(moved, 0) AS expected
+  FROM account LEFT JOIN (SELECT account, sum(amount) AS moved FROM ledger GROUP BY account) AS sums
+    ON sums.account = account.id) AS compared
 WHERE balance <> expected ORDER BY id`
-const PREPARED = 'SELECT gid FROM pg_prepared_xacts ORDER BY gid'
-const SESSIONS = `SELECT application_name || ' (' || coalesce(state, 'no state') || ')' AS session
-FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()`
 
-/** A session whose client has just ended is noticed by its server within a second or so. */
+/** A session whose client has just ended is noticed, and what it had is undone, in a second or so. */
 const SESSIONS_END_WITHIN_MS = 10_000
 
 export async function prove(input: ProofInput): Promise<Proof> {
-  const databases = await Promise.all(
-    Object.entries(input.urls).map(([name, url]) => readDatabase(name, url)),
-  )
+  const databases = await Promise.all(input.places.map((place) => readDatabase(place)))
   const present = new Map(databases.map(({ name, ledger }) => [name, new Set(ledger.keys())]))
   const checks = [
     ...checkAnswers(input, databases),
@@ -77,38 +73,43 @@ export async function prove(input: ProofInput): Promise<Proof> {
   return { checks, present }
 }
 
-async function readDatabase(name: string, url: string): Promise<Database> {
-  const client = new pg.Client({ connectionString: url, application_name: 'proof' })
-  await client.connect()
+async function readDatabase(place: Place): Promise<Database> {
+  const { name } = place
+  const sql = await connectPlainly(place, { as: 'proof' })
   try {
-    const sessions = await lastingSessions(client)
-    const ledger = await client.query<{ transfer: string } & LedgerRow>(LEDGER)
-    const total = await client.query<{ total: number }>(TOTAL)
-    const wrong = await client.query<{ id: number; balance: number; expected: number }>(
-      WRONG_BALANCES,
-    )
-    const prepared = await client.query<{ gid: string }>(PREPARED)
+    const sessions = await lasting(() => sql.otherSessions())
+    const ledger = await sql.rows(LEDGER)
+    const [total] = await sql.rows(TOTAL)
+    const wrong = await sql.rows(WRONG_BALANCES)
+    const prepared = await lasting(() => sql.leftPrepared())
     return {
       name,
-      ledger: new Map(ledger.rows.map(({ transfer, ...row }) => [transfer, row])),
-      total: total.rows[0]?.total ?? Number.NaN,
-      wrongBalances: wrong.rows.map(
-        (row) => `${name}: account ${row.id} has ${row.balance}, its ledger says ${row.expected}`,
+      // Both drivers give large numbers as text.
+      ledger: new Map(
+        ledger.map(({ transfer, account, amount }) => [
+          String(transfer),
+          { account: Number(account), amount: Number(amount) },
+        ]),
       ),
-      prepared: prepared.rows.map(({ gid }) => `${name}: ${gid} is still prepared`),
+      total: Number(total?.['total']),
+      wrongBalances: wrong.map(
+        ({ id, balance, expected }) =>
+          `${name}: account ${String(id)} has ${String(balance)}, its ledger says ${String(expected)}`,
+      ),
+      prepared: prepared.map((what) => `${name}: ${what}`),
       sessions: sessions.map((session) => `${name}: the session ${session} is still there`),
     }
   } finally {
-    await client.end()
+    await sql.close()
   }
 }
 
-async function lastingSessions(client: pg.Client): Promise<readonly string[]> {
+async function lasting(look: () => Promise<readonly string[]>): Promise<readonly string[]> {
   const deadline = Date.now() + SESSIONS_END_WITHIN_MS
   for (;;) {
-    const { rows } = await client.query<{ session: string }>(SESSIONS)
+    const found = await look()
     // The proof's own sessions at databases of the same server would not count, but there are none.
-    if (rows.length === 0 || Date.now() > deadline) return rows.map(({ session }) => session)
+    if (found.length === 0 || Date.now() > deadline) return found
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
 }

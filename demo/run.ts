@@ -3,13 +3,15 @@
  *
  * Owns: the order of it all, and cleaning up.
  * Promises: when it returns or throws, no process, server or folder of it is left, except the
- * workers' answers when something disagrees.
+ * workers' answers and the servers' folders when something disagrees.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { RecordedTransfer } from './answer-log.ts'
 import { Audit } from './audit.ts'
-import { ACCOUNTS, Bank, DATABASES, OPENING_BALANCE, OPENING_TOTAL } from './bank.ts'
+import { ACCOUNTS, OPENING_BALANCE } from './accounts.ts'
+import { Bank, describeServers } from './bank.ts'
 import { Crew } from './crew.ts'
 import { Faults } from './faults.ts'
 import { describeDatabaseKills, describeWorkerKills, workerKills } from './kill-report.ts'
@@ -17,7 +19,7 @@ import { Observer } from './observer.ts'
 import type { RunOptions } from './options.ts'
 import { prove } from './proof.ts'
 import type { Check, Proof } from './proof.ts'
-import { Screen, bold, count, dim, green, red } from './screen.ts'
+import { Screen, bold, count, dim, green, inWords, red } from './screen.ts'
 import { comesTrue } from './waiting.ts'
 
 /** Connections of one worker to one database: a pool of 10, and Assent's own. */
@@ -42,8 +44,9 @@ export async function run(options: RunOptions, signal: AbortSignal): Promise<num
   const folder = mkdtempSync(join(tmpdir(), 'assent-demo-'))
   let isKept = false
   try {
-    screen.print(dim('Starting three PostgreSQL servers …'))
-    const bank = await Bank.open(options.workers * CONNECTIONS_PER_WORKER + SPARE_CONNECTIONS)
+    screen.print(dim(`Starting ${describeServers(options.databases)} …`))
+    const clients = options.workers * CONNECTIONS_PER_WORKER + SPARE_CONNECTIONS
+    const bank = await Bank.open(options.databases, clients)
     const stage: Stage = { folder, bank }
     try {
       signal.throwIfAborted()
@@ -53,7 +56,7 @@ export async function run(options: RunOptions, signal: AbortSignal): Promise<num
       return disagreements.length
     } finally {
       screen.dropLive()
-      await close(stage)
+      await close(stage, isKept)
     }
   } finally {
     if (!isKept) rmSync(folder, { recursive: true, force: true })
@@ -67,15 +70,15 @@ async function play(
   signal: AbortSignal,
 ): Promise<readonly string[]> {
   const { bank, folder } = stage
-  const urls = bank.urls()
-  introduce(options, bank, screen)
-  const observer = new Observer(urls, (txid) => crew.ownerOf(txid))
+  const places = bank.places()
+  await introduce(options, bank, screen)
+  const observer = new Observer(places, (txid) => crew.ownerOf(txid))
   stage.observer = observer
   const onKilled = (): void => {
-    for (const database of ['east', 'west'] as const) void observer.look(database)
+    for (const database of observer.watched) void observer.look(database)
   }
   const { seed, workers: size } = options
-  const crew = new Crew({ folder, urls, seed, size, onKilled })
+  const crew = new Crew({ folder, places, seed, size, onKilled })
   stage.crew = crew
   const durationMs = options.seconds * 1_000
   const faults = new Faults({ bank, crew, observer, seed, durationMs, signal })
@@ -90,7 +93,7 @@ async function play(
   }
   await crew.finish(signal)
   disagreements.push(...crew.faults)
-  const audit = new Audit(urls, signal)
+  const audit = new Audit(places, signal)
   stage.audit = audit
   const asked = await audit.ask(idsToAsk(crew))
   await comesTrue(() => observer.preparedNow === 0, RECOVERY_TIMEOUT_MS, signal)
@@ -98,33 +101,36 @@ async function play(
   if (badEnd !== undefined) disagreements.push(badEnd)
   await observer.close()
 
-  const input = { urls, openingTotal: OPENING_TOTAL, transfers: crew.transfers, asked }
-  const proof = await prove(input)
+  const { openingTotal } = bank
+  const proof = await prove({ places, openingTotal, transfers: crew.transfers, asked })
   const kills = workerKills(crew, observer, proof.present)
+  const counted = bank.isMixed ? observer.watched : []
   screen.print(`\n${bold('What was killed')}`)
-  for (const line of describeWorkerKills(kills)) screen.print(line)
+  for (const line of describeWorkerKills(kills, counted)) screen.print(line)
   screen.print()
   for (const line of describeDatabaseKills(faults.databaseKills)) screen.print(line)
+  if (bank.isMixed) {
+    screen.print(`\n${bold('Who decided, and who voted, in what was told committed')}`)
+    for (const line of describeRoles(crew.transfers, bank.names)) screen.print(line)
+  }
   screen.print(`\n${bold('What workers were told instead of committed')}`)
   screen.print(describeCodes(crew))
   printProof(proof, screen)
   return [...disagreements, ...proof.checks.flatMap((check) => check.disagreements)]
 }
 
-function introduce(options: RunOptions, bank: Bank, screen: Screen): void {
-  const { seconds, workers, seed } = options
-  const title = `Assent: money moves between three databases while everything is being killed`
+async function introduce(options: RunOptions, bank: Bank, screen: Screen): Promise<void> {
+  const { databases, seconds, workers, seed } = options
+  const many = inWords(bank.names.length)
+  const title = `Assent: money moves between ${many} databases while everything is being killed`
   screen.print(bold(title))
-  screen.print(`  --seconds ${seconds} --workers ${workers} --seed ${seed}`)
-  for (const name of DATABASES) {
-    const note =
-      name === 'vault'
-        ? "can't prepare (max_prepared_transactions = 0), so it decides wherever it takes part"
-        : 'can prepare'
+  const which = bank.isMixed ? ` --databases ${databases.join(',')}` : ''
+  screen.print(`  --seconds ${seconds} --workers ${workers} --seed ${seed}${which}`)
+  for (const [name, note] of await bank.notes()) {
     screen.print(`  ${name.padEnd(6)} 127.0.0.1:${bank.server(name).port}  ${note}`)
   }
   const accounts = `${count(ACCOUNTS)} accounts of ${OPENING_BALANCE} in each`
-  screen.print(`  ${accounts}: ${count(OPENING_TOTAL)} in total\n`)
+  screen.print(`  ${accounts}: ${count(bank.openingTotal)} in total\n`)
 }
 
 interface Players {
@@ -169,6 +175,24 @@ function idsToAsk(crew: Crew): readonly string[] {
   })
 }
 
+/** A line for each database. */
+function describeRoles(
+  transfers: readonly RecordedTransfer[],
+  names: readonly string[],
+): readonly string[] {
+  const committed = transfers.flatMap(({ transfer, answer }) =>
+    answer !== 'none' && answer.outcome === 'committed'
+      ? [{ decider: answer.decider, joined: transfer.parts.map(({ database }) => database) }]
+      : [],
+  )
+  return names.map((name) => {
+    const decided = committed.filter(({ decider }) => decider === name).length
+    const joined = committed.filter((each) => each.joined.includes(name)).length
+    const [some, others] = [decided, joined - decided].map((each) => count(each).padStart(7))
+    return `  ${name.padEnd(6)} decided ${some}   voted ${others}`
+  })
+}
+
 /** Such as `ASSENT_UNREACHABLE 12`, the most frequent first. */
 function describeCodes(crew: Crew): string {
   const answers = crew.transfers.flatMap(({ answer }) => (answer === 'none' ? [] : [answer]))
@@ -199,10 +223,13 @@ function conclude(disagreements: readonly string[], folder: string, screen: Scre
   }
   screen.print(red(`${count(disagreements.length)} disagree:`))
   for (const each of disagreements.slice(0, SHOWN_DISAGREEMENTS)) screen.print(`  ${each}`)
-  screen.print(`The workers' answers were kept in ${folder}.`)
+  screen.print(`The workers' answers and the servers' folders are kept in ${folder}.`)
 }
 
-async function close({ crew, observer, audit, bank }: Stage): Promise<void> {
+async function close(
+  { crew, observer, audit, bank, folder }: Stage,
+  isKept: boolean,
+): Promise<void> {
   await Promise.all([crew?.abandon(), observer?.close(), audit?.abandon()])
-  await bank.close()
+  await bank.close(isKept ? folder : undefined)
 }

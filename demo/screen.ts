@@ -23,6 +23,10 @@ export function count(value: number): string {
   return value.toLocaleString('en-US')
 }
 
+export function inWords(small: number): string {
+  return ['none', 'one', 'two', 'three', 'four'][small] ?? String(small)
+}
+
 export function seconds(durationMs: number): string {
   return `${(durationMs / 1_000).toFixed(2)} s`
 }

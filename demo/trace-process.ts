@@ -7,21 +7,21 @@
  * are open and the tables are checked; it ends when its input does.
  */
 import { createInterface } from 'node:readline'
-import type { Urls } from './bank.ts'
 import { connect } from './connect.ts'
+import type { Place } from './database.ts'
 import { makeTransfer } from './transfer.ts'
 import type { Transfer } from './transfer.ts'
 
 export interface TraceOrder {
   readonly name: string
-  readonly urls: Urls
+  readonly places: readonly Place[]
   /** Made before it says `ready`. */
   readonly first: Transfer
 }
 
 const order = JSON.parse(process.env['ASSENT_DEMO_ORDER'] ?? '{}') as TraceOrder
 process.on('SIGINT', () => undefined)
-const { assent, close } = connect(order.urls, order.name)
+const { assent, handsOf, close } = connect(order.places, order.name)
 await perform(order.first)
 process.stdout.write('ready\n')
 for await (const line of createInterface({ input: process.stdin })) {
@@ -31,5 +31,5 @@ for await (const line of createInterface({ input: process.stdin })) {
 await close()
 
 async function perform(transfer: Transfer): Promise<void> {
-  await assent.transaction((handles, tx) => makeTransfer(handles, tx, transfer))
+  await assent.transaction((handles, tx) => makeTransfer(handsOf(handles), tx, transfer))
 }

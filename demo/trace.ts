@@ -7,14 +7,14 @@
  */
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
-import pg from 'pg'
 import { WireProxy } from '../harness/wire-proxy.ts'
 import type { ConnectionInfo, NamedMessage, Verdict } from '../harness/wire-proxy.ts'
 import type { BackendAnswer, FrontendMessage } from '../harness/wire-frames.ts'
-import { Bank, DATABASES, PREPARING } from './bank.ts'
-import type { DatabaseName } from './bank.ts'
+import { Bank } from './bank.ts'
 import { startChild } from './child-process.ts'
 import type { Child } from './child-process.ts'
+import { connectPlainly } from './database.ts'
+import type { Place } from './database.ts'
 import { Screen, bold, dim, green, red, yellow } from './screen.ts'
 import type { TraceOrder } from './trace-process.ts'
 import type { Transfer } from './transfer.ts'
@@ -34,7 +34,7 @@ type KillPoint = 'never' | 'before COMMIT reaches the decider' | 'after COMMIT, 
 export async function trace(signal: AbortSignal): Promise<void> {
   const screen = new Screen()
   screen.print(dim('Starting three PostgreSQL servers, with a proxy before each …'))
-  const bank = await Bank.open(CONNECTIONS)
+  const bank = await Bank.open(['postgres'], CONNECTIONS)
   const stage = new TraceStage(bank, screen, signal)
   try {
     await stage.open()
@@ -51,7 +51,7 @@ class TraceStage {
   readonly #bank: Bank
   readonly #screen: Screen
   readonly #signal: AbortSignal
-  readonly #proxies = new Map<DatabaseName, WireProxy>()
+  readonly #proxies = new Map<string, WireProxy>()
   readonly #children = new Map<Child, readonly string[]>()
   readonly #rows = new Map<NamedMessage, Row>()
   /** Connections whose last message asked a register, by database and ordinal. */
@@ -68,7 +68,7 @@ class TraceStage {
   }
 
   async open(): Promise<void> {
-    for (const name of DATABASES) {
+    for (const name of this.#bank.names) {
       const proxy = await WireProxy.listen({
         targetPort: this.#bank.server(name).port,
         name: (message, connection) => this.#name(name, message, connection),
@@ -129,8 +129,8 @@ class TraceStage {
   }
 
   async #start(name: string): Promise<Child> {
-    const urls = this.#bank.urls((database, url) => this.#proxies.get(database)?.url(url) ?? url)
-    const order: TraceOrder = { name, urls, first: this.#transfer() }
+    const places = this.#bank.places((at, url) => this.#proxies.get(at)?.url(url) ?? url)
+    const order: TraceOrder = { name, places, first: this.#transfer() }
     this.#begin('never')
     const child = startChild('./trace-process.ts', order, 'inherit')
     const lines: string[] = []
@@ -172,7 +172,7 @@ class TraceStage {
   }
 
   #name(
-    database: DatabaseName,
+    database: string,
     message: FrontendMessage,
     connection: ConnectionInfo,
   ): string | undefined {
@@ -184,7 +184,7 @@ class TraceStage {
     return phase
   }
 
-  #onRequest(database: DatabaseName, named: NamedMessage): Verdict {
+  #onRequest(database: string, named: NamedMessage): Verdict {
     const process = named.connection.application
     // To the one who recovers, ending a branch is not the same phase as to its owner.
     const phase = (process === RESCUER && named.name === 'apply' ? 'end' : named.name) as Phase
@@ -265,8 +265,8 @@ class TraceStage {
 
   async #prepared(): Promise<number> {
     let sum = 0
-    for (const name of PREPARING) {
-      sum += await this.#count(name, 'SELECT count(*)::int AS found FROM pg_prepared_xacts')
+    for (const place of this.#bank.places().filter(({ prepares }) => prepares)) {
+      sum += await this.#count(place, 'SELECT count(*)::int AS found FROM pg_prepared_xacts')
     }
     return sum
   }
@@ -275,7 +275,9 @@ class TraceStage {
     const id = `trace-${this.#made}`
     const sql = `SELECT count(*)::int AS found FROM ledger WHERE transfer = '${id}'`
     const found: string[] = []
-    for (const name of DATABASES) found.push(`${name} ${await this.#count(name, sql)}`)
+    for (const place of this.#bank.places()) {
+      found.push(`${place.name} ${await this.#count(place, sql)}`)
+    }
     const words = new Set(found.map((each) => each.split(' ')[1]))
     const verdict = words.size > 1 ? red('disagree') : words.has('1') ? 'committed' : 'aborted'
     this.#screen.print(
@@ -285,14 +287,13 @@ class TraceStage {
   }
 
   /** Not through the proxies. */
-  async #count(name: DatabaseName, sql: string): Promise<number> {
-    const client = new pg.Client({ connectionString: this.#bank.urls()[name] })
-    await client.connect()
+  async #count(place: Place, text: string): Promise<number> {
+    const sql = await connectPlainly(place, { as: 'count' })
     try {
-      const { rows } = await client.query<{ found: number }>(sql)
-      return rows[0]?.found ?? 0
+      const [row] = await sql.rows(text)
+      return Number(row?.['found'])
     } finally {
-      await client.end()
+      await sql.close()
     }
   }
 }

@@ -3,14 +3,14 @@
  * Promises: the amounts of a transfer add up to nothing, so money is neither made nor lost if it is
  * in all of its databases, or in none.
  */
-import type { HandlesOf, Transaction } from 'assent'
-import { ACCOUNTS, DATABASES } from './bank.ts'
-import type { DatabaseName } from './bank.ts'
-import type { BankAssent } from './connect.ts'
+import type { Transaction } from 'assent'
+import { ACCOUNTS } from './accounts.ts'
+import type { Hands } from './connect.ts'
+import type { Place } from './database.ts'
 import type { Random } from './random.ts'
 
 export interface Part {
-  readonly database: DatabaseName
+  readonly database: string
   readonly account: number
   readonly amount: number
 }
@@ -22,8 +22,8 @@ export interface Transfer {
 }
 
 /** From an account of one database to one each of one or two others. */
-export function chooseTransfer(id: string, random: Random): Transfer {
-  const databases = random.shuffle(DATABASES).slice(0, random.chance(0.5) ? 3 : 2)
+export function chooseTransfer(id: string, names: readonly string[], random: Random): Transfer {
+  const databases = random.shuffle(names).slice(0, random.chance(0.5) ? 3 : 2)
   const received = databases.map((_, at) => (at === 0 ? 0 : random.between(1, 20)))
   const sent = received.reduce((sum, amount) => sum + amount, 0)
   const parts = databases.map((database, at) => {
@@ -33,26 +33,29 @@ export function chooseTransfer(id: string, random: Random): Transfer {
   return { id, parts: random.shuffle(parts) }
 }
 
+/**
+ * Who has to be named as the decider: one that can't prepare decides by itself, but a branch of
+ * MariaDB names its decider as it begins, which may be before that one has joined.
+ */
+export function deciderOf({ parts }: Transfer, places: readonly Place[]): string | undefined {
+  const joining = places.filter(({ name }) => parts.some(({ database }) => database === name))
+  const isNamedEarly = joining.some(({ system }) => system === 'mariadb')
+  return isNamedEarly ? joining.find(({ prepares }) => !prepares)?.name : undefined
+}
+
 /** The function given to `assent.transaction()`: an ordinary one, without a word about commit. */
 export async function makeTransfer(
-  handles: HandlesOf<BankAssent>,
+  hands: Hands,
   tx: Transaction,
-  transfer: Transfer,
+  { id, parts }: Transfer,
 ): Promise<void> {
-  for (const { database, account, amount } of transfer.parts) {
-    await handles[database].query(
-      'INSERT INTO ledger (transfer, account, amount) VALUES ($1, $2, $3)',
-      [transfer.id, account, amount],
-    )
+  for (const { database, account, amount } of parts) {
+    await hands.get(database)?.enter(id, account, amount)
   }
   // Rows are locked in the same order by everyone: no server sees a deadlock that spans two.
-  for (const name of DATABASES) {
-    const part = transfer.parts.find(({ database }) => database === name)
-    if (part === undefined) continue
-    const { rowCount } = await handles[name].query(
-      'UPDATE account SET balance = balance + $2 WHERE id = $1 AND balance + $2 >= 0',
-      [part.account, part.amount],
-    )
-    if (rowCount === 0) throw tx.abort(`account ${part.account} in ${name} has too little`)
+  for (const [name, hand] of hands) {
+    const part = parts.find(({ database }) => database === name)
+    if (part === undefined || (await hand.move(part.account, part.amount))) continue
+    throw tx.abort(`account ${part.account} in ${name} has too little`)
   }
 }

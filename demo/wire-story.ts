@@ -4,7 +4,6 @@
  * about a transaction (opening connections, scans that find nothing) becomes none.
  */
 import type { BackendAnswer, FrontendMessage } from '../harness/wire-frames.ts'
-import type { DatabaseName } from './bank.ts'
 
 export type Phase = 'work' | 'claim' | 'vote' | 'decide' | 'apply' | 'list' | 'ask' | 'end'
 
@@ -21,7 +20,7 @@ export const PHASES: Readonly<Record<Phase, string>> = {
 
 export interface Row {
   readonly phase: Phase
-  readonly database: DatabaseName
+  readonly database: string
   readonly process: string
   readonly text: string
   readonly sentAt: number

@@ -6,18 +6,19 @@
  * gone, or once it was asked to finish and nothing keeps it busy.
  */
 import { AssentError } from 'assent'
+import type { Plan } from 'assent'
 import { AnswerLogWriter } from './answer-log.ts'
 import type { Answer } from './answer-log.ts'
-import type { Urls } from './bank.ts'
 import { connect } from './connect.ts'
+import type { Place } from './database.ts'
 import { Random } from './random.ts'
-import { chooseTransfer, makeTransfer } from './transfer.ts'
+import { chooseTransfer, deciderOf, makeTransfer } from './transfer.ts'
 
 export interface WorkerOrder {
   readonly name: string
   readonly ordinal: number
   readonly seed: number
-  readonly urls: Urls
+  readonly places: readonly Place[]
   readonly logPath: string
 }
 
@@ -35,7 +36,8 @@ const CALM: ReadonlySet<string> = new Set(['ASSENT_ABORTED', 'ASSENT_CANCELLED']
 const order = JSON.parse(process.env['ASSENT_DEMO_ORDER'] ?? '{}') as WorkerOrder
 const log = new AnswerLogWriter(order.logPath)
 const random = new Random(order.seed, order.ordinal)
-const { assent, close } = connect(order.urls, order.name)
+const names = order.places.map(({ name }) => name)
+const { assent, handsOf, close } = connect(order.places, order.name)
 let isFinishing = false
 let made = 0
 
@@ -60,19 +62,28 @@ process.stdin.destroy()
 
 async function transferOnce(): Promise<Answer> {
   made += 1
-  const transfer = chooseTransfer(`${order.ordinal}-${made}`, random)
+  const transfer = chooseTransfer(`${order.ordinal}-${made}`, names, random)
   const isImpatient = random.chance(IMPATIENT)
   const patienceMs = random.between(PATIENCE_MS.least, PATIENCE_MS.most)
-  const options = isImpatient ? { signal: AbortSignal.timeout(patienceMs) } : {}
+  const decider = deciderOf(transfer, order.places)
+  const options = {
+    ...(isImpatient && { signal: AbortSignal.timeout(patienceMs) }),
+    ...(decider !== undefined && { decider }),
+  }
   let txid = ''
+  let plan: Plan | undefined
   let answer: Answer
   try {
     await assent.transaction(async (handles, tx) => {
       txid = tx.id
       log.begun(transfer, txid)
-      await makeTransfer(handles, tx, transfer)
+      tx.onCommitted(() => {
+        plan = tx.plan
+      })
+      await makeTransfer(handsOf(handles), tx, transfer)
     }, options)
-    answer = { outcome: 'committed', transactionId: txid, code: '' }
+    const by = plan?.protocol === 'two-phase' ? plan.decider : ''
+    answer = { outcome: 'committed', transactionId: txid, code: '', decider: by }
   } catch (error) {
     answer = answerOf(error, txid)
   }
@@ -84,9 +95,9 @@ async function transferOnce(): Promise<Answer> {
 function answerOf(error: unknown, txid: string): Answer {
   if (error instanceof AssentError) {
     const { outcome, code } = error
-    return { outcome, transactionId: error.transactionId ?? txid, code }
+    return { outcome, transactionId: error.transactionId ?? txid, code, decider: '' }
   }
   const isServers = error instanceof Error && 'code' in error
   const code = isServers ? String(error.code) : 'connection lost'
-  return { outcome: 'aborted', transactionId: txid, code }
+  return { outcome: 'aborted', transactionId: txid, code, decider: '' }
 }
