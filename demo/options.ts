@@ -26,9 +26,9 @@ Moves money between three real PostgreSQL databases with Assent's defaults, whil
 databases are killed with SIGKILL, and then proves by plain SQL that nothing was lost or made.
 
   --databases postgres,mariadb
-                the same between two databases of PostgreSQL and two of MariaDB, one of which writes a
-                binary log; or between three of MariaDB alone (default: postgres). MariaDB 11.4 is
-                downloaded if it isn't there: once, 149 MB, into the user's cache
+                the same between two databases of PostgreSQL and two of MariaDB, one of which writes
+                a binary log; or with mariadb alone, between three of it (default: postgres).
+                MariaDB 11.4 is downloaded if it isn't there: once, 149 MB, into the user's cache
   --seconds N   how long the killing goes on, 1 to 86400 (default 30)
   --workers N   how many worker processes transfer money, 1 to 32 (default 4)
   --seed N      seed of every random choice, 0 to 4294967295 (default: a random one, printed)

@@ -34,13 +34,20 @@ export function chooseTransfer(id: string, names: readonly string[], random: Ran
 }
 
 /**
- * Who has to be named as the decider: one that can't prepare decides by itself, but a branch of
- * MariaDB names its decider as it begins, which may be before that one has joined.
+ * Who is named as the decider, if anybody. One that can't prepare decides by itself, but a branch of
+ * MariaDB names its decider as it begins, which may be before that one has joined: so it is named.
+ * Otherwise half of the transfers in which MariaDB takes part name one, so that each decides now and
+ * then.
  */
-export function deciderOf({ parts }: Transfer, places: readonly Place[]): string | undefined {
+export function deciderOf(
+  { parts }: Transfer,
+  places: readonly Place[],
+  random: Random,
+): string | undefined {
   const joining = places.filter(({ name }) => parts.some(({ database }) => database === name))
-  const isNamedEarly = joining.some(({ system }) => system === 'mariadb')
-  return isNamedEarly ? joining.find(({ prepares }) => !prepares)?.name : undefined
+  if (joining.every(({ system }) => system === 'postgres')) return undefined
+  const wished = random.chance(0.5) ? random.pick(joining) : undefined
+  return (joining.find(({ prepares }) => !prepares) ?? wished)?.name
 }
 
 /** The function given to `assent.transaction()`: an ordinary one, without a word about commit. */

@@ -65,7 +65,7 @@ async function transferOnce(): Promise<Answer> {
   const transfer = chooseTransfer(`${order.ordinal}-${made}`, names, random)
   const isImpatient = random.chance(IMPATIENT)
   const patienceMs = random.between(PATIENCE_MS.least, PATIENCE_MS.most)
-  const decider = deciderOf(transfer, order.places)
+  const decider = deciderOf(transfer, order.places, random)
   const options = {
     ...(isImpatient && { signal: AbortSignal.timeout(patienceMs) }),
     ...(decider !== undefined && { decider }),
