@@ -250,7 +250,9 @@ export class Run {
   /** The one that branches have named, or the decider has claimed with; or the present one. */
   #knownEpoch({ decider }: TwoPhasePlan): string | undefined {
     const joining = this.#joinings.find(({ name }) => name === decider)
-    const named = this.#naming.epoch ?? joining?.joined?.claimed?.id.epoch
+    // One that wrote alone may have named another register: that one's epochs are not its own.
+    const given = this.#naming.register === decider ? this.#naming.epoch : undefined
+    const named = given ?? joining?.joined?.claimed?.id.epoch
     return named ?? this.#participant(decider).knownEpoch()
   }
 
