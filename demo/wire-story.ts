@@ -39,7 +39,8 @@ export function phaseOf(message: FrontendMessage, asked: boolean): Phase | undef
   if (has('LEFT JOIN pg_prepared_xacts')) return 'list'
   if (asked && (sql.at(-1) === 'COMMIT' || sql.at(-1) === 'ROLLBACK')) return 'ask'
   if (has('ledger') || has('UPDATE account')) return 'work'
-  return sql.length === 1 && sql[0] === 'COMMIT' ? 'decide' : undefined
+  // In front of it stands what has to be true of it; Assent's own transactions begin with BEGIN.
+  return sql.at(-1) === 'COMMIT' && !has('BEGIN') ? 'decide' : undefined
 }
 
 export function textOf({ statements }: FrontendMessage): string {
