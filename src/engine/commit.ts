@@ -6,12 +6,13 @@
  */
 import { assertNever, onePhase, twoPhase } from '../protocol/index.ts'
 import type { Gid, OnePhasePlan, TransactionId, TwoPhasePlan } from '../protocol/index.ts'
-import type { Branch, Mark, Participant, World } from '../ports/index.ts'
+import type { Branch, Mark, Participant, Tracer, World } from '../ports/index.ts'
 import { backoffMs } from './backoff.ts'
 import { Awaited, interpret, named } from './interpret.ts'
 import type { Hearer, Machine, Performed, Running } from './interpret.ts'
 import type { Over } from './over.ts'
 import type { Recovery } from './recover.ts'
+import { ask } from './traced.ts'
 
 export interface Commitment {
   readonly branches: readonly Branch[]
@@ -21,6 +22,8 @@ export interface Commitment {
   readonly over: Over
   /** After which `over` comes, at the latest. */
   readonly timeoutMs: number
+  /** Undefined while nobody listens. The branches tell it themselves. */
+  readonly tracer: Tracer | undefined
   /** Called once, when nothing is left for this process to do. */
   readonly onFinished: () => void
 }
@@ -154,12 +157,12 @@ class TwoPhaseMessages implements Machine<
   }
 
   async #ask(): Promise<twoPhase.TwoPhaseEvent> {
-    const { world, over, participant } = this.#commitment
+    const { world, over, participant, tracer } = this.#commitment
     this.#asks += 1
     if (this.#asks > 1) {
       await world.sleep(backoffMs(ASK_BACKOFF, this.#asks - 1, world), over.signal)
     }
-    const answer = await participant(this.#plan.decider).ask(this.#id)
+    const answer = await ask(tracer, participant(this.#plan.decider), this.#id)
     return { type: 'asked', answer }
   }
 

@@ -6,7 +6,13 @@
  * machines and recovery own the ending. A statement that was not awaited is drained first.
  * Never: sends anything of the commit path itself.
  */
-import { AssentError, NO_EPOCH, formatTransactionId, registerOf, settle } from '../protocol/index.ts'
+import {
+  AssentError,
+  NO_EPOCH,
+  formatTransactionId,
+  registerOf,
+  settle,
+} from '../protocol/index.ts'
 import type {
   Gid,
   Joined,
@@ -27,10 +33,13 @@ import type {
 import { commitOnePhase, commitTwoPhase } from './commit.ts'
 import type { Commitment } from './commit.ts'
 import type { Running } from './interpret.ts'
+import { Joining, endLateJoin, faultOf } from './joining.ts'
 import { onePhaseError, twoPhaseError } from './outcome-error.ts'
 import type { Recovery } from './recover.ts'
 import type { Over } from './over.ts'
 import { cannotPrepare, ended, mayPass, refuseSameDatabase } from './run-errors.ts'
+import { TracedBranch, traceJoin } from './traced.ts'
+import type { TracedFacts } from './traced.ts'
 import type { Warmth } from './warmth.ts'
 
 export interface RunSetting {
@@ -55,33 +64,14 @@ export interface RunOptions {
   readonly deadline: number
   readonly timeoutMs: number
   readonly over: Over
+  /** Undefined while nobody listens. */
+  readonly traced: TracedFacts | undefined
 }
 
 /** How a run ended, when it did not throw. */
 export interface Committed<T> {
   readonly value: T
   readonly id: string
-}
-
-class Joining {
-  readonly name: string
-  /** Whoever waits for it finds `joined` or `failure` set already: they are set by its first waiter. */
-  readonly branch: Promise<Branch>
-  joined: Branch | undefined
-  failure: { readonly error: unknown } | undefined
-
-  constructor(name: string, branch: Promise<Branch>) {
-    this.name = name
-    this.branch = branch
-    branch.then(
-      (joined) => {
-        this.joined = joined
-      },
-      (error: unknown) => {
-        this.failure = { error }
-      },
-    )
-  }
 }
 
 export class Run {
@@ -118,9 +108,18 @@ export class Run {
       return Promise.reject(ended(name))
     }
     for (const before of this.#joinings) if (before.name === name) return before.branch
-    const joining = new Joining(name, this.#begin(name))
+    const { traced } = this.#options
+    const joining =
+      traced === undefined ? new Joining(name, this.#begin(name)) : this.#trace(name, traced)
     this.#joinings.push(joining)
     return joining.branch
+  }
+
+  /** The user's handle gets the branch that the participant made; what the engine says to it is told. */
+  #trace(name: string, traced: TracedFacts): Joining {
+    const access = this.#options.reads.has(name) ? 'read' : 'write'
+    const branch = traceJoin(traced, name, access, () => this.#begin(name))
+    return new Joining(name, branch, (joined) => new TracedBranch(joined, access, traced))
   }
 
   #begin(name: string): Promise<Branch> {
@@ -290,9 +289,10 @@ export class Run {
         ended()
       }
     }
-    const { over, timeoutMs } = this.#options
+    const { over, timeoutMs, traced } = this.#options
     const participant = (name: string): Participant => this.#participant(name)
-    return { branches, participant, recovery, world, over, timeoutMs, onFinished }
+    const tracer = traced?.tracer
+    return { branches, participant, recovery, world, over, timeoutMs, tracer, onFinished }
   }
 
   readonly #isRetryable = (name: string, error: unknown): boolean =>
@@ -439,33 +439,5 @@ export class Run {
     const participant = this.#setting.participants.get(name)
     if (participant === undefined) throw new Error(`${name} is not configured`)
     return participant
-  }
-}
-
-/** A participant that could not be had is missing from the work, like a statement that failed. */
-function faultOf({ name, joined, failure }: Joining): BranchFault | undefined {
-  if (failure === undefined) return joined?.fault()
-  const { error } = failure
-  return {
-    code: 'ASSENT_UNCLEAR',
-    outcome: 'aborted',
-    message:
-      `${name} could not take part, its error was caught, and the transaction went on: ` +
-      (error instanceof Error ? error.message.replace(/\.$/, '') : String(error)),
-    cause: error,
-  }
-}
-
-/** A branch whose BEGIN is answered after its transaction has ended is rolled back then. */
-async function endLateJoin(joining: Joining): Promise<void> {
-  if (joining.joined !== undefined) return
-  try {
-    const branch = await joining.branch
-    branch.seal(() => undefined)
-    // Nobody waits for what its caller has sent in the meantime.
-    branch.cut()
-    await branch.end('abort', undefined)
-  } catch {
-    // It never joined.
   }
 }

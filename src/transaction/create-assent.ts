@@ -5,28 +5,23 @@
  * Promises: synchronous, touches no network; databases are checked on first use, recovery starts in
  * the background, and nothing of it keeps the process alive.
  */
-import { AssentError, checkName, checkNamesFit } from '../protocol/index.ts'
-import type { Participant, ParticipantDefinition, World } from '../ports/index.ts'
-import {
-  Forgetting,
-  LIMITS,
-  Recovery,
-  Scan,
-  Warmth,
-  unlessAborted,
-  warnOf,
-} from '../engine/index.ts'
+import { AssentError } from '../protocol/index.ts'
+import type { Participant, ParticipantDefinition, Tracing, World } from '../ports/index.ts'
+import { Forgetting, LIMITS, Recovery, Scan, Warmth, unlessAborted } from '../engine/index.ts'
 import type { InDoubt, RecoverySetting, Report } from '../engine/index.ts'
+import { nodeTracing } from '../platform/channels.ts'
 import { nodeWorld } from '../platform/node-world.ts'
-import { between, checkOptions, checkParticipant, quote, typeOf, wrong } from './options.ts'
+import { openParticipants } from './open-participants.ts'
+import { checkOptions, checkParticipant, typeOf, wrong } from './options.ts'
 import type { CheckedOptions, TransactionDefaults, TransactionOptions } from './options.ts'
 import { outcomeOf } from './outcome.ts'
 import type { OutcomeAnswer, OutcomeOptions } from './outcome.ts'
+import { reporter } from './reporter.ts'
 import { runTransaction } from './transaction.ts'
 import type { TransactionSetting, Work } from './transaction.ts'
 import { UnderWay } from './under-way.ts'
 
-type Definitions = Readonly<Record<string, ParticipantDefinition<unknown>>>
+export type Definitions = Readonly<Record<string, ParticipantDefinition<unknown>>>
 
 type Handles<D extends Definitions> = {
   readonly [Name in keyof D]: D[Name] extends ParticipantDefinition<infer Handle> ? Handle : never
@@ -95,19 +90,6 @@ export interface Assent<D extends Definitions = Definitions> {
   [Symbol.asyncDispose](): Promise<void>
 }
 
-const SETTINGS: readonly string[] = [
-  'app',
-  'participants',
-  'onReport',
-  'retentionMs',
-  'timeoutMs',
-  'branchIsolation',
-  'retry',
-  'resolveWhen',
-  'decider',
-  'receipt',
-]
-
 /**
  * Makes the Assent object of a process.
  *
@@ -133,7 +115,7 @@ const SETTINGS: readonly string[] = [
  */
 export function createAssent<const D extends Definitions>(setting: AssentSetting<D>): Assent<D> {
   const participants = openParticipants(setting, nodeWorld)
-  return new AssentObject<D>(setting, participants, nodeWorld)
+  return new AssentObject<D>(setting, participants, nodeWorld, nodeTracing)
 }
 
 class AssentObject<D extends Definitions> implements Assent<D> {
@@ -155,6 +137,7 @@ class AssentObject<D extends Definitions> implements Assent<D> {
     setting: AssentSetting<D>,
     participants: ReadonlyMap<string, Participant>,
     world: World,
+    tracing: Tracing,
   ) {
     const { app, participants: _participants, onReport, retentionMs, ...defaults } = setting
     this.#app = app
@@ -164,12 +147,13 @@ class AssentObject<D extends Definitions> implements Assent<D> {
     this.#check = (given) => checkOptions(defaults, given, names, this.#retentionMs)
     this.#usual = this.#check({})
     this.#world = world
-    const report = reporter(onReport)
+    const report = reporter(app, tracing, onReport)
     const recoverySetting: RecoverySetting = {
       participants,
       world,
       report,
       signal: this.#closing.signal,
+      tracing,
     }
     const recovery = new Recovery(recoverySetting)
     this.#scan = new Scan(app, recoverySetting, recovery)
@@ -179,6 +163,7 @@ class AssentObject<D extends Definitions> implements Assent<D> {
       world,
       recovery,
       report,
+      tracing,
       warmth: new Warmth(participants.size, world),
       background: () => this.#underWay.begin(),
     }
@@ -287,86 +272,9 @@ class AssentObject<D extends Definitions> implements Assent<D> {
   }
 }
 
-function openParticipants(
-  setting: AssentSetting<Definitions>,
-  world: World,
-): ReadonlyMap<string, Participant> {
-  checkSetting(setting)
-  const { app, participants } = setting
-  checkName('app', app)
-  const names = Object.keys(participants)
-  for (const name of names) checkName('participant', name)
-  checkNamesFit(app, names)
-  const retentionMs = setting.retentionMs ?? LIMITS.retentionMs
-  between('retentionMs', retentionMs, LIMITS.shortestRetentionMs, LIMITS.longestRetentionMs)
-  checkOptions({}, defaultsOf(setting), names, retentionMs)
-  const opened = new Map<string, Participant>()
-  const identities = new Map<object, string>()
-  for (const [name, definition] of Object.entries(participants)) {
-    const twin = identities.get(definition.identity)
-    if (twin !== undefined) {
-      throw new AssentError({
-        code: 'ASSENT_SAME_DATABASE',
-        outcome: 'aborted',
-        message:
-          `${twin} and ${name} were given the same pool. Configure a database once; one branch ` +
-          `can use all of its schemas.`,
-      })
-    }
-    identities.set(definition.identity, name)
-    opened.set(name, definition.open({ app, name, world, retentionMs }))
-  }
-  return opened
-}
-
-function checkSetting(setting: AssentSetting<Definitions>): void {
-  const given: unknown = setting
-  if (typeof given !== 'object' || given === null) {
-    throw wrong(`createAssent() ${typeOf(given)}`, 'an object with `app` and `participants`')
-  }
-  for (const name of Object.keys(given)) {
-    if (!SETTINGS.includes(name)) {
-      throw wrong(`the setting ${quote(name)}`, `one of ${SETTINGS.join(', ')}`)
-    }
-  }
-  const { app, participants } = given as Partial<Record<string, unknown>>
-  if (typeof app !== 'string') throw wrong(`app ${typeOf(app)}`, 'a name')
-  if (typeof participants !== 'object' || participants === null) {
-    throw wrong(`participants ${typeOf(participants)}`, 'an object of participants by name')
-  }
-  for (const [name, definition] of Object.entries(participants)) {
-    if (
-      typeof (definition as Partial<ParticipantDefinition<unknown>> | null)?.open === 'function'
-    ) {
-      continue
-    }
-    throw wrong(`participant ${name} ${typeOf(definition)}`, 'what pg(pool) returns')
-  }
-}
-
 /** What an async function would do; `transaction` saves the promises of one. */
 function rejected(error: unknown): Promise<never> {
   const { promise, reject } = Promise.withResolvers<never>()
   reject(error)
   return promise
-}
-
-function defaultsOf(setting: AssentSetting<Definitions>): TransactionOptions {
-  const { app: _1, participants: _2, onReport: _3, retentionMs: _4, ...defaults } = setting
-  return defaults
-}
-
-function reporter(listener: ((report: Report) => void) | undefined): (report: Report) => void {
-  return (report) => {
-    if (listener === undefined) {
-      const text = warnOf(report)
-      if (text !== undefined) process.emitWarning(text, { code: 'ASSENT_REPORT' })
-      return
-    }
-    try {
-      listener(report)
-    } catch (error) {
-      process.emitWarning(`Assent: onReport failed: ${String(error)}`, { code: 'ASSENT_REPORT' })
-    }
-  }
 }

@@ -7,9 +7,9 @@
  */
 import { AssentError } from '../protocol/index.ts'
 import type { ErrorCode, Plan } from '../protocol/index.ts'
-import type { Participant, World } from '../ports/index.ts'
-import { Over, Run, backoffMs } from '../engine/index.ts'
-import type { Report, RunSetting } from '../engine/index.ts'
+import type { Participant, Tracing, World } from '../ports/index.ts'
+import { Over, Run, backoffMs, traceRun } from '../engine/index.ts'
+import type { Committed, Report, RunSetting } from '../engine/index.ts'
 import type { CheckedOptions } from './options.ts'
 import { makeTxid } from './txid.ts'
 
@@ -31,6 +31,7 @@ export interface Transaction {
 }
 
 export interface TransactionSetting extends RunSetting {
+  readonly tracing: Tracing
   readonly report: (report: Report) => void
 }
 
@@ -47,7 +48,7 @@ export async function runTransaction<Handles, T>(
   try {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await attemptOnce(setting, options, over, deadline, work)
+        return await attemptOnce(setting, options, over, deadline, attempt, work)
       } catch (error) {
         const isLast = attempt >= options.attempts
         if (isLast || !mayRunAgain(error, setting.participants)) throw error
@@ -65,10 +66,14 @@ async function attemptOnce<Handles, T>(
   options: CheckedOptions,
   over: Over,
   deadline: number,
+  attempt: number,
   work: Work<Handles, T>,
 ): Promise<T> {
-  const { world, participants } = setting
+  const { app, world, participants } = setting
   const txid = makeTxid(world)
+  // Asked once: while nobody listens, this is all that it costs.
+  const { tracer } = setting.tracing
+  const traced = tracer === undefined ? undefined : { tracer, app, txid }
   const run = new Run(setting, {
     txid,
     over,
@@ -79,11 +84,14 @@ async function attemptOnce<Handles, T>(
     decider: options.decider,
     resolveWhen: options.resolveWhen,
     receipt: options.receipt,
+    traced,
   })
   const tx = new RunningTransaction(txid, over, run)
   const lazy = new LazyHandles(run, participants)
   const handles = new Proxy(Object.create(null) as object, lazy) as Handles
-  const { value, id } = await run.execute(() => work(handles, tx))
+  const execute = (): Promise<Committed<T>> => run.execute(() => work(handles, tx))
+  const executing = traced === undefined ? execute() : traceRun(traced, attempt, run, execute)
+  const { value, id } = await executing
   if (tx.committed.length > 0) {
     const hooks = runHooks(setting, tx.committed, id).finally(setting.background())
     // Its time being over ends the waiting, and not what was begun.

@@ -76,6 +76,7 @@ function committing(
       world,
       over,
       timeoutMs,
+      tracer: undefined,
       onFinished: () => {
         finished.resolve(undefined)
       },
