@@ -6,6 +6,7 @@ export type { Assent, AssentSetting, HandlesOf } from './transaction/create-asse
 export type { Transaction } from './transaction/transaction.ts'
 export type { TransactionDefaults, TransactionOptions } from './transaction/options.ts'
 export type { OutcomeAnswer, OutcomeOptions, UnknownReason } from './transaction/outcome.ts'
+export type { Health, ParticipantHealth } from './seeing/health.ts'
 export type { InDoubt, InDoubtReason, Report } from './engine/reports.ts'
 export type { ReportEvent } from './engine/report-events.ts'
 export type { Isolation, ParticipantDefinition, Spans } from './ports/index.ts'

@@ -34,6 +34,7 @@ import { commitOnePhase, commitTwoPhase } from './commit.ts'
 import type { Commitment } from './commit.ts'
 import type { Running } from './interpret.ts'
 import { Joining, endLateJoin, faultOf } from './joining.ts'
+import type { Meters } from './meters.ts'
 import { onePhaseError, twoPhaseError } from './outcome-error.ts'
 import type { Recovery } from './recover.ts'
 import type { Over } from './over.ts'
@@ -48,6 +49,7 @@ export interface RunSetting {
   readonly world: World
   readonly recovery: Recovery
   readonly warmth: Warmth
+  readonly meters: Meters
   /** Told of work that goes on after the caller was answered. @returns what to call at its end */
   readonly background: () => () => void
 }
@@ -278,7 +280,7 @@ export class Run {
   }
 
   #commitment(): Commitment {
-    const { world, recovery, background } = this.#setting
+    const { world, recovery, meters, background } = this.#setting
     const branches = this.#branches()
     const ended = background()
     // Whatever happened, no connection outlives its transaction.
@@ -292,7 +294,7 @@ export class Run {
     const { over, timeoutMs, traced } = this.#options
     const participant = (name: string): Participant => this.#participant(name)
     const tracer = traced?.tracer
-    return { branches, participant, recovery, world, over, timeoutMs, tracer, onFinished }
+    return { branches, participant, recovery, world, meters, over, timeoutMs, tracer, onFinished }
   }
 
   readonly #isRetryable = (name: string, error: unknown): boolean =>

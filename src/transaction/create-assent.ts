@@ -7,10 +7,22 @@
  */
 import { AssentError } from '../protocol/index.ts'
 import type { Participant, ParticipantDefinition, Tracing, World } from '../ports/index.ts'
-import { Forgetting, LIMITS, Recovery, Scan, Warmth, unlessAborted } from '../engine/index.ts'
+import {
+  Forgetting,
+  LIMITS,
+  Meters,
+  Recovery,
+  Scan,
+  Warmth,
+  unlessAborted,
+} from '../engine/index.ts'
 import type { InDoubt, RecoverySetting, Report } from '../engine/index.ts'
 import { nodeTracing } from '../platform/channels.ts'
 import { nodeWorld } from '../platform/node-world.ts'
+import { CLOSED, healthOf } from '../seeing/health.ts'
+import type { Health } from '../seeing/health.ts'
+import type { Known } from '../seeing/known.ts'
+import { metricsText } from '../seeing/metrics.ts'
 import { openParticipants } from './open-participants.ts'
 import { checkOptions, checkParticipant, typeOf, wrong } from './options.ts'
 import type { CheckedOptions, TransactionDefaults, TransactionOptions } from './options.ts'
@@ -74,6 +86,17 @@ export interface Assent<D extends Definitions = Definitions> {
    * @throws AssentError or the driver's error when a participant can't be listed
    */
   recover(options?: { readonly signal?: AbortSignal }): Promise<readonly InDoubt[]>
+  /**
+   * Whether every participant can be reached, and what somebody should look at: for readiness checks.
+   * Asks no database: it is what the scans of this process have seen, about once a second. Never
+   * rejects, and is `failing` once this object was closed.
+   */
+  health(): Promise<Health>
+  /**
+   * What is counted and measured, as OpenMetrics text: to be served as
+   * `application/openmetrics-text; version=1.0.0; charset=utf-8`. Asks no database.
+   */
+  metrics(): string
   /** Creates Assent's tables everywhere; with `print`, only returns the SQL by participant. */
   migrate(options?: { readonly print?: boolean }): Promise<Readonly<Record<string, string>>>
   /**
@@ -114,8 +137,16 @@ export interface Assent<D extends Definitions = Definitions> {
  * ```
  */
 export function createAssent<const D extends Definitions>(setting: AssentSetting<D>): Assent<D> {
-  const participants = openParticipants(setting, nodeWorld)
-  return new AssentObject<D>(setting, participants, nodeWorld, nodeTracing)
+  const participants = openParticipants(setting, nodeWorld, (name, waitedMs) => {
+    meters.waitedForPool(name, waitedMs)
+  })
+  const meters = new Meters(participants.keys())
+  return new AssentObject<D>(setting, { participants, meters }, nodeWorld, nodeTracing)
+}
+
+interface Opened {
+  readonly participants: ReadonlyMap<string, Participant>
+  readonly meters: Meters
 }
 
 class AssentObject<D extends Definitions> implements Assent<D> {
@@ -129,13 +160,14 @@ class AssentObject<D extends Definitions> implements Assent<D> {
   readonly #world: World
   readonly #scan: Scan
   readonly #setting: TransactionSetting
+  readonly #known: Known
   readonly #closing = new AbortController()
   readonly #underWay = new UnderWay()
   #closed: Promise<void> | undefined
 
   constructor(
     setting: AssentSetting<D>,
-    participants: ReadonlyMap<string, Participant>,
+    { participants, meters }: Opened,
     world: World,
     tracing: Tracing,
   ) {
@@ -147,7 +179,11 @@ class AssentObject<D extends Definitions> implements Assent<D> {
     this.#check = (given) => checkOptions(defaults, given, names, this.#retentionMs)
     this.#usual = this.#check({})
     this.#world = world
-    const report = reporter(app, tracing, onReport)
+    const tell = reporter(app, tracing, onReport)
+    const report = (told: Report): void => {
+      meters.hear(told)
+      tell(told)
+    }
     const recoverySetting: RecoverySetting = {
       participants,
       world,
@@ -164,10 +200,16 @@ class AssentObject<D extends Definitions> implements Assent<D> {
       recovery,
       report,
       tracing,
+      meters,
       warmth: new Warmth(participants.size, world),
       background: () => this.#underWay.begin(),
     }
     const forgetting = new Forgetting(app, recoverySetting, this.#retentionMs)
+    this.#known = {
+      meters,
+      sighting: (name) => this.#scan.sighting(name),
+      pausing: (name) => forgetting.pausing(name),
+    }
     for (const participant of participants.values()) {
       void this.#scan.loop(participant).finally(this.#underWay.begin())
       void forgetting.loop(participant).finally(this.#underWay.begin())
@@ -231,6 +273,16 @@ class AssentObject<D extends Definitions> implements Assent<D> {
     checkParticipant('restored()', name, [...this.#participants.keys()])
     const participant = this.#participants.get(name)
     return participant?.restored({ print: options.print ?? false }) ?? ''
+  }
+
+  health(): Promise<Health> {
+    const health =
+      this.#closed === undefined ? healthOf(this.#known, this.#participants.keys()) : CLOSED
+    return Promise.resolve(health)
+  }
+
+  metrics(): string {
+    return metricsText(this.#known, this.#participants.keys())
   }
 
   close(): Promise<void> {

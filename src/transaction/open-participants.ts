@@ -28,6 +28,7 @@ const SETTINGS: readonly string[] = [
 export function openParticipants(
   setting: AssentSetting<Definitions>,
   world: World,
+  onPoolWait: (participant: string, waitedMs: number) => void,
 ): ReadonlyMap<string, Participant> {
   checkSetting(setting)
   const { app, participants } = setting
@@ -52,7 +53,10 @@ export function openParticipants(
       })
     }
     identities.set(definition.identity, name)
-    opened.set(name, definition.open({ app, name, world, retentionMs }))
+    const waited = (ms: number): void => {
+      onPoolWait(name, ms)
+    }
+    opened.set(name, definition.open({ app, name, world, retentionMs, onPoolWait: waited }))
   }
   return opened
 }

@@ -6,9 +6,9 @@
  * `onCommitted` run only once the commit is durable, and can't change the outcome.
  */
 import { AssentError } from '../protocol/index.ts'
-import type { ErrorCode, Plan } from '../protocol/index.ts'
+import type { ErrorCode, Outcome, Plan } from '../protocol/index.ts'
 import type { Participant, Tracing, World } from '../ports/index.ts'
-import { Over, Run, backoffMs, traceRun } from '../engine/index.ts'
+import { Over, Run, backoffMs, outcomeOf, traceRun } from '../engine/index.ts'
 import type { Committed, Report, RunSetting } from '../engine/index.ts'
 import type { CheckedOptions } from './options.ts'
 import { makeTxid } from './txid.ts'
@@ -69,7 +69,8 @@ async function attemptOnce<Handles, T>(
   attempt: number,
   work: Work<Handles, T>,
 ): Promise<T> {
-  const { app, world, participants } = setting
+  const { app, world, participants, meters } = setting
+  const begunAt = world.now()
   const txid = makeTxid(world)
   // Asked once: while nobody listens, this is all that it costs.
   const { tracer } = setting.tracing
@@ -78,7 +79,7 @@ async function attemptOnce<Handles, T>(
     txid,
     over,
     deadline,
-    timeoutMs: Math.max(1, deadline - world.now()),
+    timeoutMs: Math.max(1, deadline - begunAt),
     reads: options.reads,
     isolation: options.isolation,
     decider: options.decider,
@@ -91,7 +92,17 @@ async function attemptOnce<Handles, T>(
   const handles = new Proxy(Object.create(null) as object, lazy) as Handles
   const execute = (): Promise<Committed<T>> => run.execute(() => work(handles, tx))
   const executing = traced === undefined ? execute() : traceRun(traced, attempt, run, execute)
-  const { value, id } = await executing
+  let outcome: Outcome = 'committed'
+  let committed: Committed<T>
+  try {
+    committed = await executing
+  } catch (error) {
+    outcome = outcomeOf({ kind: 'rejected', error })
+    throw error
+  } finally {
+    meters.ended(run.plan?.protocol ?? 'none', outcome, world.now() - begunAt)
+  }
+  const { value, id } = committed
   if (tx.committed.length > 0) {
     const hooks = runHooks(setting, tx.committed, id).finally(setting.background())
     // Its time being over ends the waiting, and not what was begun.
