@@ -9,6 +9,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   engine: ['protocol', 'ports'],
   systems: ['protocol', 'ports'],
   platform: ['ports'],
+  testing: ['protocol', 'ports'],
   seeing: ['protocol', 'ports', 'engine'],
   transaction: ['protocol', 'ports', 'engine', 'platform', 'seeing'],
 }
