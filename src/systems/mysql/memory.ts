@@ -72,16 +72,14 @@ FROM ${epoch} AS later WHERE later.ordinal > epoch.ordinal) < NOW(3) - ${millise
     await this.#commit(async (connection) => {
       // In a statement of its own: a table can't be read by the DELETE that changes it.
       const [newest] = await connection.rows(`SELECT MAX(ordinal) FROM ${epoch}`)
-      await connection.rows(
-        `DELETE FROM ${epoch} WHERE id IN (${listOf(epochs)}) AND ordinal < ${Number(newest?.[0] ?? 0)}`,
-      )
+      const old = `FROM ${epoch} WHERE id IN (${listOf(epochs)}) AND ordinal < ${Number(newest?.[0] ?? 0)}`
+      // Who waits for a claim's lock on one of them makes every other claim wait behind him.
+      await connection.rows(`SELECT id ${old} FOR UPDATE NOWAIT`)
+      await connection.rows(`DELETE ${old}`)
     })
   }
 
-  async decisions(
-    olderThanMs: number,
-    from: Cursor | undefined,
-  ): Promise<MarkPage<DecisionMark>> {
+  async decisions(olderThanMs: number, from: Cursor | undefined): Promise<MarkPage<DecisionMark>> {
     const { rows, next } = await this.#page(
       'txid, epoch, decision, participants',
       `app = ${quote(this.#app)} AND register = ${quote(this.#name)}
@@ -98,10 +96,7 @@ FROM ${epoch} AS later WHERE later.ordinal > epoch.ordinal) < NOW(3) - ${millise
     return { marks, next }
   }
 
-  async receipts(
-    olderThanMs: number,
-    from: Cursor | undefined,
-  ): Promise<MarkPage<ReceiptMark>> {
+  async receipts(olderThanMs: number, from: Cursor | undefined): Promise<MarkPage<ReceiptMark>> {
     const { rows, next } = await this.#page(
       'txid, epoch, register, participants',
       `app = ${quote(this.#app)} AND register <> ${quote(this.#name)} AND decision = 'commit'`,
@@ -148,10 +143,7 @@ FROM ${epoch} AS later WHERE later.ordinal > epoch.ordinal) < NOW(3) - ${millise
   }
 
   async forgetReceipts(register: string, txids: readonly string[]): Promise<void> {
-    await this.#delete(
-      `app = ${quote(this.#app)} AND register = ${quote(register)}`,
-      txids,
-    )
+    await this.#delete(`app = ${quote(this.#app)} AND register = ${quote(register)}`, txids)
   }
 
   async forgetDecisions(txids: readonly string[]): Promise<void> {

@@ -110,7 +110,7 @@ class Mysql2Link implements Link {
         new Promise((resolve, reject) => {
           this.#core.query({ ...OUR_WAY, sql: text }, (error, result) => {
             if (error === null || error === undefined) resolve(readResult(result))
-            else reject(error as Error)
+            else reject(error)
           })
         }),
     )

@@ -130,7 +130,11 @@ export class Site {
       )
     }
     const demands: readonly (readonly [string, boolean, string])[] = [
-      ['innodb_flush_log_at_trx_commit', settings.get('innodb_flush_log_at_trx_commit') === '1', '1'],
+      [
+        'innodb_flush_log_at_trx_commit',
+        settings.get('innodb_flush_log_at_trx_commit') === '1',
+        '1',
+      ],
       ['innodb_doublewrite', settings.get('innodb_doublewrite') !== 'OFF', 'ON'],
       ['sync_binlog', !isOn('log_bin') || settings.get('sync_binlog') === '1', '1'],
     ]
@@ -140,6 +144,13 @@ export class Site {
         'ASSENT_NOT_DURABLE',
         `${name} is ${settings.get(name) ?? 'unknown'}, so a crash can undo what was answered. ` +
           `Run SET GLOBAL ${name} = ${value}, and write it into the server's configuration`,
+      )
+    }
+    if (settings.get('innodb_flush_method') === 'nosync') {
+      throw this.#refuse(
+        'ASSENT_NOT_DURABLE',
+        'innodb_flush_method is nosync, so a crash can undo what was answered. ' +
+          'Take it out of the server’s configuration, and restart it',
       )
     }
     if (isOn('log_bin') && settings.get('binlog_format') === 'STATEMENT') {
@@ -268,6 +279,7 @@ const SETTINGS = [
   'binlog_format',
   'innodb_doublewrite',
   'innodb_flush_log_at_trx_commit',
+  'innodb_flush_method',
   'log_bin',
   'sync_binlog',
   'wsrep_on',

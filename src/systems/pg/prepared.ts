@@ -39,7 +39,9 @@ export async function listPrepared(
     processes: Math.max(1, Number(rows[0]?.[3] ?? 1)),
     horizonTransactions: Math.max(0, ...rows.map(([, , , , , age]) => Number(age ?? 0))),
     branches: rows.flatMap(([gid, ageMs, mayEnd]) =>
-      gid == null ? [] : [{ gid, ageMs: Number(ageMs), mayEnd: mayEnd === 't' }],
+      gid == null
+        ? []
+        : [{ gid, ageMs: Number(ageMs), preparedForMs: Number(ageMs), mayEnd: mayEnd === 't' }],
     ),
   }
 }
