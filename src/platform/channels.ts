@@ -10,19 +10,24 @@ import { channel, tracingChannel } from 'node:diagnostics_channel'
 import type { TracingChannel } from 'node:diagnostics_channel'
 import type { Settled, SpanName, Spans, Tracer, Tracing } from '../ports/index.ts'
 
-/** In the order of a transaction's life. Each is `assent:<name>`, a TracingChannel. */
-export const SPAN_NAMES = [
-  'transaction',
-  'join',
-  'claim',
-  'commit-reader',
-  'vote',
-  'decide',
-  'ask',
-  'apply',
-  'undo',
-  'recovery-round',
-] as const satisfies readonly SpanName[]
+const OF_TRANSACTION = ['app', 'txid'] as const
+const OF_MESSAGE = [...OF_TRANSACTION, 'participant', 'answer', 'errorCode'] as const
+
+/** What each span carries, in the order of a transaction's life. Each is a TracingChannel. */
+export const SPAN_FIELDS = {
+  transaction: [...OF_TRANSACTION, 'attempt', 'protocol', 'outcome', 'errorCode'],
+  join: [...OF_TRANSACTION, 'participant', 'access', 'errorCode'],
+  claim: OF_MESSAGE,
+  'commit-reader': OF_MESSAGE,
+  vote: OF_MESSAGE,
+  decide: OF_MESSAGE,
+  ask: OF_MESSAGE,
+  apply: OF_MESSAGE,
+  undo: OF_MESSAGE,
+  'recovery-round': [...OF_TRANSACTION, 'participant', 'register', 'verdict', 'errorCode'],
+} as const satisfies { readonly [Name in SpanName]: readonly (keyof Spans[Name])[] }
+
+export const SPAN_NAMES = Object.keys(SPAN_FIELDS) as readonly SpanName[]
 
 /** Kept here: Node holds a channel that has no listener only weakly. */
 const spans = Object.fromEntries(

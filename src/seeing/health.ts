@@ -74,7 +74,7 @@ const WAITS_FOR_A_PERSON: readonly InDoubtReason[] = [
   'register-not-configured',
 ]
 /** Seen a moment too early, these are another process's that is about to end them. */
-const PERSON_AFTER_MS = 5_000
+export const PERSON_AFTER_MS = 5_000
 
 export function healthOf(known: Known, participants: Iterable<string>): Health {
   const failing: string[] = []

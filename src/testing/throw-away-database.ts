@@ -49,8 +49,9 @@ export interface ThrowAwayDatabase {
  *
  * const url = process.env['TEST_URL'] ?? 'postgres://localhost/postgres'
  * await using orders = await throwAwayDatabase({ url, driver: pg })
- * await using pool = new pg.Pool({ connectionString: orders.url })
+ * const pool = new pg.Pool({ connectionString: orders.url })
  * await pool.query('create table orders (sku text)')
+ * await pool.end()
  * ```
  */
 export async function throwAwayDatabase(options: ThrowAwayOptions): Promise<ThrowAwayDatabase> {

@@ -5,6 +5,8 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { tracingChannel } from 'node:diagnostics_channel'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { REPORT_FIELDS } from '../../src/engine/report-events.ts'
+import { SPAN_FIELDS } from '../../src/platform/channels.ts'
+import type { SpanName } from '../../src/ports/index.ts'
 import { openOver, openShop, rejection, writeBoth } from '../support/assent.ts'
 import { leaveBehind } from '../support/leftover.ts'
 import { listen } from './listening.ts'
@@ -32,6 +34,10 @@ describe('whoever listens', () => {
     expect(ended(heard, 'decide')).toEqual([{ ...of('orders'), answer: 'yes' }])
     expect(ended(heard, 'apply')).toEqual([{ ...of('stock'), answer: 'done' }])
     expect(heard.filter(({ what }) => what.endsWith(' error'))).toEqual([])
+    for (const { what, says } of heard) {
+      const documented: readonly string[] = SPAN_FIELDS[what.split(' ')[0] as SpanName]
+      expect(documented).toEqual(expect.arrayContaining(Object.keys(says)))
+    }
   })
 
   test('hears of one database alone that its commit decides, and of readers', async () => {

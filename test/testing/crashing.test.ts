@@ -24,9 +24,9 @@ test('at each step leaves what a killed process leaves, and another one ends it'
     const doomed = doomedOver(shop, point)
     const crashed = writeBoth(doomed, 'last')
     const error = await refusal(crashed, 'ASSENT_CRASHED', 'unknown')
-    const prepared = (await shop.stock.prepared()).length
     // Its own recovery is as dead as it is.
     expect(await doomed.assent.recover()).toEqual([])
+    const prepared = (await shop.stock.prepared()).length
     expect(await refusal(writeBoth(doomed), 'ASSENT_CRASHED', 'unknown')).toBe(error)
     const survivor = openOver(shop)
     expect(await settled(survivor.assent)).toEqual([])
@@ -52,18 +52,21 @@ test('at each step leaves what a killed process leaves, and another one ends it'
 test('crashes the commit of one database alone, and cuts what else was open', async () => {
   const shop = await openShop()
   const doomed = doomedOver(shop, { at: 'before decide', participant: 'orders' })
+  let afterwards = 'answered'
   const began = Promise.withResolvers<undefined>()
   const crashed = Promise.withResolvers<undefined>()
   const other = doomed.assent.transaction(async ({ stock }) => {
     await stock.query('insert into t values (2)')
     began.resolve(undefined)
     await crashed.promise
+    await stock.query('select 1').catch(() => (afterwards = 'cut'))
   })
   await began.promise
   const alone = doomed.assent.transaction(({ orders }) => orders.query('insert into t values (1)'))
   await refusal(alone, 'ASSENT_CRASHED', 'unknown')
   crashed.resolve(undefined)
   await expect(other).rejects.toBeInstanceOf(AssentError)
+  expect(afterwards).toBe('cut')
   expect([await shop.orders.count(), await shop.stock.count()]).toEqual([0, 0])
   expect([shop.orders.pool.totalCount, shop.stock.pool.totalCount]).toEqual([0, 0])
   await expect(writeBoth(shop)).resolves.toEqual(expect.any(String))
