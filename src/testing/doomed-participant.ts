@@ -178,6 +178,8 @@ export class DoomedBranch implements Branch {
 
   end(decision: 'commit' | 'abort', gid: Gid | undefined): Promise<EndAnswer> {
     const step = decision === 'commit' ? 'apply' : undefined
+    // Whoever rolls back expects that this gives the connection up.
+    if (this.#doom.error !== undefined) this.leave()
     return this.#step(step, () => this.branch.end(decision, gid))
   }
 

@@ -28,7 +28,10 @@ test.each([
 ] as const)('every channel of %s, with what it carries', (_kind, header, fields) => {
   const printed = table(page, header).map((cells) => [names(cells[0])[0], names(cells.at(-1))])
   expect(printed).toEqual(
-    Object.entries(fields).map(([name, carried]) => [`assent:${name}`, [...carried]]),
+    Object.entries<readonly string[]>(fields).map(([name, carried]) => [
+      `assent:${name}`,
+      [...carried],
+    ]),
   )
 })
 
