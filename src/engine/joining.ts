@@ -1,7 +1,7 @@
 /**
- * One participant's way into a transaction: asked to begin, and then a branch or a failure.
+ * A participant that is joining a transaction, or has joined, or could not.
  *
- * Promises: a branch that comes after its transaction has ended is rolled back then.
+ * Owns: what is known of it without waiting; what becomes of one that joins too late.
  */
 import type { Branch, BranchFault } from '../ports/index.ts'
 
