@@ -14,13 +14,15 @@
  */
 import { readGid } from '../protocol/index.ts'
 import type { Gid, recovery } from '../protocol/index.ts'
-import type { Participant, PreparedBranch } from '../ports/index.ts'
+import type { Participant, PreparedBranch, PreparedList } from '../ports/index.ts'
 import { inParallel } from './in-parallel.ts'
 import { LIMITS } from './limits.ts'
 import { Pauses } from './pauses.ts'
 import { doubtOf, inDoubtOf } from './recover.ts'
 import type { Recovery, RecoverySetting } from './recover.ts'
 import type { InDoubt, InDoubtReason } from './reports.ts'
+import { Sightings } from './sightings.ts'
+import type { Sighting } from './sightings.ts'
 import { isAborted } from './unless-aborted.ts'
 
 /** How soon a branch that stayed in doubt is looked at again; it doubles up to five scans. */
@@ -47,12 +49,14 @@ export class Scan {
   /** Rounds that wait until their register has one less, by register; each says whether it began. */
   readonly #due = new Map<string, (() => boolean)[]>()
   readonly #pauses: Pauses
+  readonly #sightings: Sightings
 
   constructor(app: string, setting: RecoverySetting, recovery: Recovery) {
     this.#app = app
     this.#setting = setting
     this.#recovery = recovery
     this.#pauses = new Pauses(setting.world)
+    this.#sightings = new Sightings(setting.world)
     setting.signal.addEventListener('abort', () => {
       this.#pauses.close()
     })
@@ -95,7 +99,7 @@ export class Scan {
 
   /** Recovers everything at a participant now. Returns what stays. @throws when it can't be listed */
   async pass(participant: Participant): Promise<readonly InDoubt[]> {
-    const { branches } = await participant.listPrepared()
+    const { branches } = await this.#list(participant)
     const left: InDoubt[] = []
     await inParallel(LIMITS.recoveriesAtOnce, branches, async (branch) => {
       const judged = this.#judge(participant, branch)
@@ -112,7 +116,7 @@ export class Scan {
 
   /** Lists without recovering: with the reason of the last look, if there was one. */
   async list(participant: Participant): Promise<readonly InDoubt[]> {
-    const { branches } = await participant.listPrepared()
+    const { branches } = await this.#list(participant)
     const seen = this.#seenAt(participant)
     return branches.flatMap((branch) => {
       const judged = this.#judge(participant, branch)
@@ -123,9 +127,29 @@ export class Scan {
     })
   }
 
+  /** What is known of a participant without asking it. */
+  sighting(participant: string): Sighting {
+    return this.#sightings.of(participant, this.#doubts(participant))
+  }
+
+  async #list(participant: Participant): Promise<PreparedList> {
+    try {
+      const list = await participant.listPrepared()
+      this.#sightings.listed(participant.name, list)
+      return list
+    } catch (error) {
+      this.#sightings.failed(participant.name, error, this.#doubts(participant.name))
+      throw error
+    }
+  }
+
+  #doubts(participant: string): readonly InDoubt[] {
+    return Array.from(this.#seen.get(participant)?.values() ?? [], ({ doubt }) => doubt)
+  }
+
   /** Lists, and begins rounds for what is due. Says how many processes scan this database. */
   async #look(participant: Participant): Promise<{ readonly processes: number }> {
-    const { branches, processes } = await participant.listPrepared()
+    const { branches, processes } = await this.#list(participant)
     const before = this.#seenAt(participant)
     const listed = new Map<string, Seen>()
     this.#seen.set(participant.name, listed)

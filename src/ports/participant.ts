@@ -21,6 +21,8 @@ export interface ParticipantContext {
   readonly world: World
   /** How long marks are kept. An epoch must be read anew far more often. */
   readonly retentionMs: number
+  /** Told how long each branch waited for a connection of the user's pool. */
+  readonly onPoolWait?: (waitedMs: number) => void
 }
 
 /** What a system's function (`pg(pool)`) returns: a participant that has no name yet. */
@@ -185,6 +187,11 @@ export interface PreparedList {
   readonly branches: readonly PreparedBranch[]
   /** How many processes scan this database, this one included. */
   readonly processes: number
+  /**
+   * How many transactions began since the oldest one that is prepared here: its rows can't be vacuumed.
+   * Undefined where the system has no such horizon.
+   */
+  readonly horizonTransactions?: number
 }
 
 export interface PreparedBranch {

@@ -5,28 +5,35 @@
  * Promises: synchronous, touches no network; databases are checked on first use, recovery starts in
  * the background, and nothing of it keeps the process alive.
  */
-import { AssentError, checkName, checkNamesFit } from '../protocol/index.ts'
-import type { Participant, ParticipantDefinition, World } from '../ports/index.ts'
+import { AssentError } from '../protocol/index.ts'
+import type { Participant, ParticipantDefinition, Tracing, World } from '../ports/index.ts'
 import {
   Forgetting,
   LIMITS,
+  Meters,
   Recovery,
   Scan,
   Warmth,
   unlessAborted,
-  warnOf,
 } from '../engine/index.ts'
 import type { InDoubt, RecoverySetting, Report } from '../engine/index.ts'
+import { nodeTracing } from '../platform/channels.ts'
 import { nodeWorld } from '../platform/node-world.ts'
-import { between, checkOptions, checkParticipant, quote, typeOf, wrong } from './options.ts'
+import { CLOSED, healthOf } from '../seeing/health.ts'
+import type { Health } from '../seeing/health.ts'
+import type { Known } from '../seeing/known.ts'
+import { metricsText } from '../seeing/metrics.ts'
+import { openParticipants } from './open-participants.ts'
+import { checkOptions, checkParticipant, typeOf, wrong } from './options.ts'
 import type { CheckedOptions, TransactionDefaults, TransactionOptions } from './options.ts'
 import { outcomeOf } from './outcome.ts'
 import type { OutcomeAnswer, OutcomeOptions } from './outcome.ts'
+import { reporter } from './reporter.ts'
 import { runTransaction } from './transaction.ts'
 import type { TransactionSetting, Work } from './transaction.ts'
 import { UnderWay } from './under-way.ts'
 
-type Definitions = Readonly<Record<string, ParticipantDefinition<unknown>>>
+export type Definitions = Readonly<Record<string, ParticipantDefinition<unknown>>>
 
 type Handles<D extends Definitions> = {
   readonly [Name in keyof D]: D[Name] extends ParticipantDefinition<infer Handle> ? Handle : never
@@ -79,6 +86,17 @@ export interface Assent<D extends Definitions = Definitions> {
    * @throws AssentError or the driver's error when a participant can't be listed
    */
   recover(options?: { readonly signal?: AbortSignal }): Promise<readonly InDoubt[]>
+  /**
+   * Whether every participant can be reached, and what somebody should look at: for readiness checks.
+   * Asks no database: it is what the scans of this process have seen, about once a second. Never
+   * rejects, and is `failing` once this object was closed.
+   */
+  health(): Promise<Health>
+  /**
+   * What is counted and measured, as OpenMetrics text: to be served as
+   * `application/openmetrics-text; version=1.0.0; charset=utf-8`. Asks no database.
+   */
+  metrics(): string
   /** Creates Assent's tables everywhere; with `print`, only returns the SQL by participant. */
   migrate(options?: { readonly print?: boolean }): Promise<Readonly<Record<string, string>>>
   /**
@@ -94,19 +112,6 @@ export interface Assent<D extends Definitions = Definitions> {
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
-
-const SETTINGS: readonly string[] = [
-  'app',
-  'participants',
-  'onReport',
-  'retentionMs',
-  'timeoutMs',
-  'branchIsolation',
-  'retry',
-  'resolveWhen',
-  'decider',
-  'receipt',
-]
 
 /**
  * Makes the Assent object of a process.
@@ -132,8 +137,16 @@ const SETTINGS: readonly string[] = [
  * ```
  */
 export function createAssent<const D extends Definitions>(setting: AssentSetting<D>): Assent<D> {
-  const participants = openParticipants(setting, nodeWorld)
-  return new AssentObject<D>(setting, participants, nodeWorld)
+  const participants = openParticipants(setting, nodeWorld, (name, waitedMs) => {
+    meters.waitedForPool(name, waitedMs)
+  })
+  const meters = new Meters(participants.keys())
+  return new AssentObject<D>(setting, { participants, meters }, nodeWorld, nodeTracing)
+}
+
+interface Opened {
+  readonly participants: ReadonlyMap<string, Participant>
+  readonly meters: Meters
 }
 
 class AssentObject<D extends Definitions> implements Assent<D> {
@@ -147,14 +160,16 @@ class AssentObject<D extends Definitions> implements Assent<D> {
   readonly #world: World
   readonly #scan: Scan
   readonly #setting: TransactionSetting
+  readonly #known: Known
   readonly #closing = new AbortController()
   readonly #underWay = new UnderWay()
   #closed: Promise<void> | undefined
 
   constructor(
     setting: AssentSetting<D>,
-    participants: ReadonlyMap<string, Participant>,
+    { participants, meters }: Opened,
     world: World,
+    tracing: Tracing,
   ) {
     const { app, participants: _participants, onReport, retentionMs, ...defaults } = setting
     this.#app = app
@@ -164,12 +179,17 @@ class AssentObject<D extends Definitions> implements Assent<D> {
     this.#check = (given) => checkOptions(defaults, given, names, this.#retentionMs)
     this.#usual = this.#check({})
     this.#world = world
-    const report = reporter(onReport)
+    const tell = reporter(app, tracing, onReport)
+    const report = (told: Report): void => {
+      meters.hear(told)
+      tell(told)
+    }
     const recoverySetting: RecoverySetting = {
       participants,
       world,
       report,
       signal: this.#closing.signal,
+      tracing,
     }
     const recovery = new Recovery(recoverySetting)
     this.#scan = new Scan(app, recoverySetting, recovery)
@@ -179,10 +199,17 @@ class AssentObject<D extends Definitions> implements Assent<D> {
       world,
       recovery,
       report,
+      tracing,
+      meters,
       warmth: new Warmth(participants.size, world),
       background: () => this.#underWay.begin(),
     }
     const forgetting = new Forgetting(app, recoverySetting, this.#retentionMs)
+    this.#known = {
+      meters,
+      sighting: (name) => this.#scan.sighting(name),
+      pausing: (name) => forgetting.pausing(name),
+    }
     for (const participant of participants.values()) {
       void this.#scan.loop(participant).finally(this.#underWay.begin())
       void forgetting.loop(participant).finally(this.#underWay.begin())
@@ -248,6 +275,16 @@ class AssentObject<D extends Definitions> implements Assent<D> {
     return participant?.restored({ print: options.print ?? false }) ?? ''
   }
 
+  health(): Promise<Health> {
+    const health =
+      this.#closed === undefined ? healthOf(this.#known, this.#participants.keys()) : CLOSED
+    return Promise.resolve(health)
+  }
+
+  metrics(): string {
+    return metricsText(this.#known, this.#participants.keys())
+  }
+
   close(): Promise<void> {
     this.#closed ??= this.#close()
     return this.#closed
@@ -287,86 +324,9 @@ class AssentObject<D extends Definitions> implements Assent<D> {
   }
 }
 
-function openParticipants(
-  setting: AssentSetting<Definitions>,
-  world: World,
-): ReadonlyMap<string, Participant> {
-  checkSetting(setting)
-  const { app, participants } = setting
-  checkName('app', app)
-  const names = Object.keys(participants)
-  for (const name of names) checkName('participant', name)
-  checkNamesFit(app, names)
-  const retentionMs = setting.retentionMs ?? LIMITS.retentionMs
-  between('retentionMs', retentionMs, LIMITS.shortestRetentionMs, LIMITS.longestRetentionMs)
-  checkOptions({}, defaultsOf(setting), names, retentionMs)
-  const opened = new Map<string, Participant>()
-  const identities = new Map<object, string>()
-  for (const [name, definition] of Object.entries(participants)) {
-    const twin = identities.get(definition.identity)
-    if (twin !== undefined) {
-      throw new AssentError({
-        code: 'ASSENT_SAME_DATABASE',
-        outcome: 'aborted',
-        message:
-          `${twin} and ${name} were given the same pool. Configure a database once; one branch ` +
-          `can use all of its schemas.`,
-      })
-    }
-    identities.set(definition.identity, name)
-    opened.set(name, definition.open({ app, name, world, retentionMs }))
-  }
-  return opened
-}
-
-function checkSetting(setting: AssentSetting<Definitions>): void {
-  const given: unknown = setting
-  if (typeof given !== 'object' || given === null) {
-    throw wrong(`createAssent() ${typeOf(given)}`, 'an object with `app` and `participants`')
-  }
-  for (const name of Object.keys(given)) {
-    if (!SETTINGS.includes(name)) {
-      throw wrong(`the setting ${quote(name)}`, `one of ${SETTINGS.join(', ')}`)
-    }
-  }
-  const { app, participants } = given as Partial<Record<string, unknown>>
-  if (typeof app !== 'string') throw wrong(`app ${typeOf(app)}`, 'a name')
-  if (typeof participants !== 'object' || participants === null) {
-    throw wrong(`participants ${typeOf(participants)}`, 'an object of participants by name')
-  }
-  for (const [name, definition] of Object.entries(participants)) {
-    if (
-      typeof (definition as Partial<ParticipantDefinition<unknown>> | null)?.open === 'function'
-    ) {
-      continue
-    }
-    throw wrong(`participant ${name} ${typeOf(definition)}`, 'what pg(pool) returns')
-  }
-}
-
 /** What an async function would do; `transaction` saves the promises of one. */
 function rejected(error: unknown): Promise<never> {
   const { promise, reject } = Promise.withResolvers<never>()
   reject(error)
   return promise
-}
-
-function defaultsOf(setting: AssentSetting<Definitions>): TransactionOptions {
-  const { app: _1, participants: _2, onReport: _3, retentionMs: _4, ...defaults } = setting
-  return defaults
-}
-
-function reporter(listener: ((report: Report) => void) | undefined): (report: Report) => void {
-  return (report) => {
-    if (listener === undefined) {
-      const text = warnOf(report)
-      if (text !== undefined) process.emitWarning(text, { code: 'ASSENT_REPORT' })
-      return
-    }
-    try {
-      listener(report)
-    } catch (error) {
-      process.emitWarning(`Assent: onReport failed: ${String(error)}`, { code: 'ASSENT_REPORT' })
-    }
-  }
 }

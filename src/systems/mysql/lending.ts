@@ -32,12 +32,16 @@ export interface LendingFacts {
   readonly name: string
   readonly driver: Driver
   readonly world: World
+  /** Told how long the pool took to give a connection, in milliseconds. */
+  readonly onWaited: ((ms: number) => void) | undefined
 }
 
 /** @throws AssentError */
 export async function lend(facts: LendingFacts, request: JoinRequest): Promise<Lent> {
   for (let attempt = 1; ; attempt += 1) {
+    const askedAt = facts.world.now()
     const link = await take(facts, request)
+    facts.onWaited?.(facts.world.now() - askedAt)
     const callOff = request.waiting.whenOver(() => {
       link.cut()
     })

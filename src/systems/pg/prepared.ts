@@ -16,12 +16,13 @@ import type { ServiceConnections } from './service-connections.ts'
 
 /**
  * One row per prepared transaction, and at least one. `processes` counts the connections that scan:
- * one for each process, named so, and kept open.
+ * one for each process, named so, and kept open. What a prepared transaction holds back of VACUUM is
+ * everything since its own id: it has no snapshot any more.
  */
 const SCAN = `SELECT prepared.gid,
   (extract(epoch FROM clock_timestamp() - prepared.prepared) * 1000)::bigint,
   prepared.owner = current_user OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user),
-  scanning.processes, ${REPLICATION}
+  scanning.processes, ${REPLICATION}, age(prepared.transaction)
 FROM (SELECT count(*) AS processes FROM pg_stat_activity
   WHERE datname = current_database() AND application_name = $1::text) AS scanning
 LEFT JOIN pg_prepared_xacts AS prepared ON prepared.database = current_database()`
@@ -37,6 +38,7 @@ export async function listPrepared(
   return {
     replication: replicationOf(rows[0]?.[4]),
     processes: Math.max(1, Number(rows[0]?.[3] ?? 1)),
+    horizonTransactions: Math.max(0, ...rows.map(([, , , , , age]) => Number(age ?? 0))),
     branches: rows.flatMap(([gid, ageMs, mayEnd]) =>
       gid == null
         ? []
