@@ -20,6 +20,8 @@ import type { Reached } from './reached.ts'
 
 const setting = JSON.parse(process.env[SETTING] ?? '') as DoomedSetting
 const { dieAt } = setting
+/** On a busy machine the first transaction of a process takes its time. */
+const WARM_UP_MS = 20_000
 let isWarm = false
 
 const reached = setting.databases.map(({ name, system, url, directUrl }) =>
@@ -58,7 +60,7 @@ function transfer(item: string, resolveWhen: 'applied' | 'decided'): Promise<voi
     {
       reads: setting.reads,
       resolveWhen,
-      timeoutMs: setting.timeoutMs,
+      timeoutMs: isWarm ? setting.timeoutMs : WARM_UP_MS,
       ...(setting.decider === undefined ? {} : { decider: setting.decider }),
     },
   )
