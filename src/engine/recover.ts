@@ -88,7 +88,9 @@ export class Recovery {
       ;({ state, effects } = recovery.step(state, event))
     }
     this.#reportEnd(state, participant, gid)
-    if (isDecider) this.#setting.report({ type: 'decider-prepared', ...factsOf(participant, gid) })
+    if (isDecider && state.ending === 'done') {
+      this.#setting.report({ type: 'decider-prepared', ...factsOf(participant, gid) })
+    }
     return state.verdict
   }
 

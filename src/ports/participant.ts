@@ -117,6 +117,11 @@ export interface MarkSite {
 export interface Branch {
   readonly name: string
   readonly canPrepare: boolean
+  /**
+   * Whether it may commit by itself if it is the only one that wrote. Not if it has named another
+   * register, by which whoever finds it would end it.
+   */
+  readonly mayCommitAlone: boolean
   /** The mark whose claim went along with the first statement, and was acknowledged. */
   readonly claimed: Mark | undefined
   /** Waits until every statement that was begun has been answered. Never rejects. */

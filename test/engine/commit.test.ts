@@ -40,6 +40,7 @@ function committing(
   const branch = (name: string): Branch => ({
     name,
     canPrepare: true,
+    mayCommitAlone: true,
     claimed: undefined,
     drain: () => Promise.resolve(),
     isQuiet: () => true,

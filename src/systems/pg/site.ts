@@ -15,7 +15,8 @@ import { isServerError } from './driver.ts'
 import { restoredSql } from './epochs.ts'
 import { SCHEMA_VERSION, existsSql, schemaSql, siteSql } from './schema.ts'
 import type { SchemaNames } from './schema.ts'
-import { NoConnection, answered } from './service-connections.ts'
+import { NoConnection } from '../common/slots.ts'
+import { answered } from './service-connections.ts'
 import type { ServiceConnection, ServiceConnections } from './service-connections.ts'
 
 /** The longest that our DDL waits for a lock. */
