@@ -134,7 +134,7 @@ export class Recovery {
 }
 
 /** Only a branch that named its register as it began can be a decider's, and prepared. */
-function isDecidersOwn({ namesRegister }: Participant, { branch, register }: Gid): boolean {
+export function isDecidersOwn({ namesRegister }: Participant, { branch, register }: Gid): boolean {
   return namesRegister === 'when it begins' && branch === register
 }
 

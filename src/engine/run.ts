@@ -6,7 +6,13 @@
  * machines and recovery own the ending. A statement that was not awaited is drained first.
  * Never: sends anything of the commit path itself.
  */
-import { AssentError, NO_EPOCH, formatTransactionId, registerOf, settle } from '../protocol/index.ts'
+import {
+  AssentError,
+  NO_EPOCH,
+  formatTransactionId,
+  registerOf,
+  settle,
+} from '../protocol/index.ts'
 import type {
   Gid,
   Joined,

@@ -1,11 +1,11 @@
 /**
  * `createAssent`: what users call, and where everything is put together.
  *
- * Owns: the Assent object; opening the participants; starting and stopping recovery.
+ * Owns: the Assent object; starting and stopping recovery.
  * Promises: synchronous, touches no network; databases are checked on first use, recovery starts in
  * the background, and nothing of it keeps the process alive.
  */
-import { AssentError, checkName, checkNamesFit } from '../protocol/index.ts'
+import { AssentError } from '../protocol/index.ts'
 import type { Participant, ParticipantDefinition, World } from '../ports/index.ts'
 import {
   Forgetting,
@@ -18,15 +18,15 @@ import {
 } from '../engine/index.ts'
 import type { InDoubt, RecoverySetting, Report } from '../engine/index.ts'
 import { nodeWorld } from '../platform/node-world.ts'
-import { between, checkOptions, checkParticipant, quote, typeOf, wrong } from './options.ts'
-import type { CheckedOptions, TransactionDefaults, TransactionOptions } from './options.ts'
+import { openParticipants } from './open-participants.ts'
+import type { AssentSetting, Definitions } from './open-participants.ts'
+import { checkOptions, checkParticipant, typeOf, wrong } from './options.ts'
+import type { CheckedOptions, TransactionOptions } from './options.ts'
 import { outcomeOf } from './outcome.ts'
 import type { OutcomeAnswer, OutcomeOptions } from './outcome.ts'
 import { runTransaction } from './transaction.ts'
 import type { TransactionSetting, Work } from './transaction.ts'
 import { UnderWay } from './under-way.ts'
-
-type Definitions = Readonly<Record<string, ParticipantDefinition<unknown>>>
 
 type Handles<D extends Definitions> = {
   readonly [Name in keyof D]: D[Name] extends ParticipantDefinition<infer Handle> ? Handle : never
@@ -34,27 +34,6 @@ type Handles<D extends Definitions> = {
 
 /** The handles that the function given to `transaction()` gets. */
 export type HandlesOf<A> = A extends Assent<infer D> ? Handles<D> : never
-
-/** What `createAssent` is given: names, databases, and defaults for every transaction. */
-export interface AssentSetting<D extends Definitions> extends TransactionDefaults<
-  keyof D & string
-> {
-  /** Processes of one app recover each other's transactions. Letters, digits, `_`, `-`. */
-  readonly app: string
-  /** The databases, by the names that transactions use. */
-  readonly participants: D
-  /**
-   * How long a transaction that is over can still be asked for, and a branch that comes back can
-   * still end by itself, in milliseconds. Default: 86,400,000 (a day); at least 10,000. Of several
-   * processes, the shortest counts.
-   */
-  readonly retentionMs?: number
-  /**
-   * Told of what happens in the background. Without it, what a person must look at becomes a
-   * process warning.
-   */
-  readonly onReport?: (report: Report) => void
-}
 
 /** What `createAssent` returns: one for each process, closed last. */
 export interface Assent<D extends Definitions = Definitions> {
@@ -94,19 +73,6 @@ export interface Assent<D extends Definitions = Definitions> {
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
-
-const SETTINGS: readonly string[] = [
-  'app',
-  'participants',
-  'onReport',
-  'retentionMs',
-  'timeoutMs',
-  'branchIsolation',
-  'retry',
-  'resolveWhen',
-  'decider',
-  'receipt',
-]
 
 /**
  * Makes the Assent object of a process.
@@ -287,73 +253,11 @@ class AssentObject<D extends Definitions> implements Assent<D> {
   }
 }
 
-function openParticipants(
-  setting: AssentSetting<Definitions>,
-  world: World,
-): ReadonlyMap<string, Participant> {
-  checkSetting(setting)
-  const { app, participants } = setting
-  checkName('app', app)
-  const names = Object.keys(participants)
-  for (const name of names) checkName('participant', name)
-  checkNamesFit(app, names)
-  const retentionMs = setting.retentionMs ?? LIMITS.retentionMs
-  between('retentionMs', retentionMs, LIMITS.shortestRetentionMs, LIMITS.longestRetentionMs)
-  checkOptions({}, defaultsOf(setting), names, retentionMs)
-  const opened = new Map<string, Participant>()
-  const identities = new Map<object, string>()
-  for (const [name, definition] of Object.entries(participants)) {
-    const twin = identities.get(definition.identity)
-    if (twin !== undefined) {
-      throw new AssentError({
-        code: 'ASSENT_SAME_DATABASE',
-        outcome: 'aborted',
-        message:
-          `${twin} and ${name} were given the same pool. Configure a database once; one branch ` +
-          `can use all of its schemas.`,
-      })
-    }
-    identities.set(definition.identity, name)
-    opened.set(name, definition.open({ app, name, world, retentionMs }))
-  }
-  return opened
-}
-
-function checkSetting(setting: AssentSetting<Definitions>): void {
-  const given: unknown = setting
-  if (typeof given !== 'object' || given === null) {
-    throw wrong(`createAssent() ${typeOf(given)}`, 'an object with `app` and `participants`')
-  }
-  for (const name of Object.keys(given)) {
-    if (!SETTINGS.includes(name)) {
-      throw wrong(`the setting ${quote(name)}`, `one of ${SETTINGS.join(', ')}`)
-    }
-  }
-  const { app, participants } = given as Partial<Record<string, unknown>>
-  if (typeof app !== 'string') throw wrong(`app ${typeOf(app)}`, 'a name')
-  if (typeof participants !== 'object' || participants === null) {
-    throw wrong(`participants ${typeOf(participants)}`, 'an object of participants by name')
-  }
-  for (const [name, definition] of Object.entries(participants)) {
-    if (
-      typeof (definition as Partial<ParticipantDefinition<unknown>> | null)?.open === 'function'
-    ) {
-      continue
-    }
-    throw wrong(`participant ${name} ${typeOf(definition)}`, 'what pg(pool) returns')
-  }
-}
-
 /** What an async function would do; `transaction` saves the promises of one. */
 function rejected(error: unknown): Promise<never> {
   const { promise, reject } = Promise.withResolvers<never>()
   reject(error)
   return promise
-}
-
-function defaultsOf(setting: AssentSetting<Definitions>): TransactionOptions {
-  const { app: _1, participants: _2, onReport: _3, retentionMs: _4, ...defaults } = setting
-  return defaults
 }
 
 function reporter(listener: ((report: Report) => void) | undefined): (report: Report) => void {

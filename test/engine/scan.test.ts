@@ -96,7 +96,12 @@ function scanning(
   return scene
 }
 
-const branch = (name: string, ageMs = 1_000): PreparedBranch => ({ gid: name, ageMs, mayEnd: true })
+const branch = (name: string, ageMs = 1_000): PreparedBranch => ({
+  gid: name,
+  ageMs,
+  mayEnd: true,
+  owner: 'role shop',
+})
 const WAITS = (): Promise<AskAnswer> => Promise.resolve({ answer: 'waits' })
 
 describe('the scans', () => {

@@ -78,10 +78,7 @@ FROM ${epoch} AS later WHERE later.ordinal > epoch.ordinal) < NOW(3) - ${millise
     })
   }
 
-  async decisions(
-    olderThanMs: number,
-    from: Cursor | undefined,
-  ): Promise<MarkPage<DecisionMark>> {
+  async decisions(olderThanMs: number, from: Cursor | undefined): Promise<MarkPage<DecisionMark>> {
     const { rows, next } = await this.#page(
       'txid, epoch, decision, participants',
       `app = ${quote(this.#app)} AND register = ${quote(this.#name)}
@@ -98,10 +95,7 @@ FROM ${epoch} AS later WHERE later.ordinal > epoch.ordinal) < NOW(3) - ${millise
     return { marks, next }
   }
 
-  async receipts(
-    olderThanMs: number,
-    from: Cursor | undefined,
-  ): Promise<MarkPage<ReceiptMark>> {
+  async receipts(olderThanMs: number, from: Cursor | undefined): Promise<MarkPage<ReceiptMark>> {
     const { rows, next } = await this.#page(
       'txid, epoch, register, participants',
       `app = ${quote(this.#app)} AND register <> ${quote(this.#name)} AND decision = 'commit'`,
@@ -148,10 +142,7 @@ FROM ${epoch} AS later WHERE later.ordinal > epoch.ordinal) < NOW(3) - ${millise
   }
 
   async forgetReceipts(register: string, txids: readonly string[]): Promise<void> {
-    await this.#delete(
-      `app = ${quote(this.#app)} AND register = ${quote(register)}`,
-      txids,
-    )
+    await this.#delete(`app = ${quote(this.#app)} AND register = ${quote(register)}`, txids)
   }
 
   async forgetDecisions(txids: readonly string[]): Promise<void> {

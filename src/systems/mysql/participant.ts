@@ -7,6 +7,7 @@
 import type { AskAnswer, EndAnswer, Gid } from '../../protocol/index.ts'
 import type {
   Branch,
+  Examination,
   JoinRequest,
   MarkSite,
   Participant,
@@ -20,6 +21,7 @@ import { connectError, isRetryable } from './connect-errors.ts'
 import type { Driver } from './driver.ts'
 import { makeHandle } from './handle.ts'
 import { lend } from './lending.ts'
+import { MysqlByHand } from './by-hand.ts'
 import { MysqlMemory } from './memory.ts'
 import { PreparedBranches, endConnection } from './prepared.ts'
 import { Register } from './register.ts'
@@ -48,6 +50,7 @@ export class MysqlParticipant<Handle> implements Participant<Handle> {
   readonly system: string
   readonly namesRegister = 'when it begins'
   readonly memory: MysqlMemory
+  readonly byHand: MysqlByHand
   readonly #driver: Driver
   readonly #pool: object
   readonly #context: ParticipantContext
@@ -77,13 +80,10 @@ export class MysqlParticipant<Handle> implements Participant<Handle> {
     })
     const marks = { names: this.#names, connections: this.#asking }
     this.#site = new Site(name, this.#names, this.#asking)
-    this.#register = new Register({
-      ...marks,
-      world,
-      retentionMs,
-      failover: options.failover ?? 'lossy',
-      present: () => this.#site.present(),
-    })
+    const failover = options.failover ?? 'lossy'
+    const present = (): Promise<string> => this.#site.present()
+    this.#register = new Register({ ...marks, world, retentionMs, failover, present })
+    this.byHand = new MysqlByHand({ ...marks, participant: name, failover, present })
     this.memory = new MysqlMemory({ ...marks, app, name, register: this.#register })
     this.#prepared = new PreparedBranches({
       app,
@@ -175,6 +175,10 @@ export class MysqlParticipant<Handle> implements Participant<Handle> {
     } catch {
       // The server is not reached either: its own time-outs remain.
     }
+  }
+
+  examine(): Promise<Examination> {
+    return this.#site.examine(this.#context.world)
   }
 
   isRetryable(error: unknown): boolean {

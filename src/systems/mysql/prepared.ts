@@ -59,7 +59,12 @@ export class PreparedBranches {
       const xids = await listXids(connection)
       this.#xids = new Map(xids.map((xid) => [xid.gid, xid]))
       const processes = await this.#count(connection)
-      const branches = xids.map(({ gid }) => ({ gid, ageMs: this.#ageOf(gid), mayEnd: true }))
+      const branches = xids.map(({ gid, owner }) => ({
+        gid,
+        ageMs: this.#ageOf(gid),
+        mayEnd: true,
+        owner: ownerOf(owner, connection.server.owner.start),
+      }))
       return { branches, processes }
     })
   }
@@ -140,6 +145,12 @@ export class PreparedBranches {
   async #find(connection: ServiceConnection, gid: string): Promise<Xid | undefined> {
     return (await listXids(connection)).find((xid) => xid.gid === gid)
   }
+}
+
+/** For a person. The numbers of connections begin anew with the server. */
+function ownerOf(owner: Xid['owner'], start: number): string {
+  if (owner === undefined) return 'unknown'
+  return `connection ${owner.connection}${owner.start === start ? '' : ', before a restart'}`
 }
 
 /** As in transaction/txid.ts. */

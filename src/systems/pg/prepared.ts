@@ -20,7 +20,7 @@ import type { ServiceConnections } from './service-connections.ts'
 const SCAN = `SELECT prepared.gid,
   (extract(epoch FROM clock_timestamp() - prepared.prepared) * 1000)::bigint,
   prepared.owner = current_user OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user),
-  scanning.processes, ${REPLICATION}
+  scanning.processes, ${REPLICATION}, prepared.owner
 FROM (SELECT count(*) AS processes FROM pg_stat_activity
   WHERE datname = current_database() AND application_name = $1::text) AS scanning
 LEFT JOIN pg_prepared_xacts AS prepared ON prepared.database = current_database()`
@@ -36,8 +36,10 @@ export async function listPrepared(
   return {
     replication: replicationOf(rows[0]?.[4]),
     processes: Math.max(1, Number(rows[0]?.[3] ?? 1)),
-    branches: rows.flatMap(([gid, ageMs, mayEnd]) =>
-      gid == null ? [] : [{ gid, ageMs: Number(ageMs), mayEnd: mayEnd === 't' }],
+    branches: rows.flatMap(([gid, ageMs, mayEnd, , , owner]) =>
+      gid == null
+        ? []
+        : [{ gid, ageMs: Number(ageMs), mayEnd: mayEnd === 't', owner: `role ${owner ?? ''}` }],
     ),
   }
 }
