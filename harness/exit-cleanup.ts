@@ -1,7 +1,8 @@
 /**
  * Owns: the list of this process' servers, of whichever kind, and their end when it exits.
- * Promises: once installed, no server outlives this process, whether it exits by itself or is asked to
- * end. (When it is killed with SIGKILL, the watchdog of each server sees to it: server-watchdog.ts.)
+ * Promises: once installed, no server outlives this process, whether it exits by itself or is asked
+ * to end. (When it is killed with SIGKILL, the watchdog of each server sees to it:
+ * server-watchdog.ts.)
  * Never: removes a server of another process.
  */
 

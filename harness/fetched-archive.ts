@@ -87,12 +87,18 @@ function fingerprint(archive: Archive): string {
 
 async function download({ name, url, sha256, megabytes }: Archive, to: string): Promise<void> {
   process.stderr.write(`Downloading ${name}, once (${megabytes} MB) …\n`)
-  const answer = await fetch(url, { signal: AbortSignal.timeout(downloadTimeoutMs) })
-  if (!answer.ok || answer.body === null) throw new Error(`${url} answers ${answer.status}`)
   const hash = createHash('sha256')
-  const bytes = Readable.fromWeb(answer.body)
-  bytes.on('data', (chunk: Buffer) => hash.update(chunk))
-  await pipeline(bytes, createWriteStream(to))
+  try {
+    const answer = await fetch(url, { signal: AbortSignal.timeout(downloadTimeoutMs) })
+    if (!answer.ok || answer.body === null) throw new Error(`status ${answer.status}`)
+    const bytes = Readable.fromWeb(answer.body)
+    bytes.on('data', (chunk: Buffer) => hash.update(chunk))
+    await pipeline(bytes, createWriteStream(to))
+  } catch (cause) {
+    // fetch itself says only "fetch failed".
+    const reason = (((cause as Error).cause ?? cause) as Error).message
+    throw new Error(`${url} could not be downloaded: ${reason}`, { cause })
+  }
   const got = hash.digest('hex')
   if (got !== sha256) throw new Error(`${url} has the sha256 ${got}, expected ${sha256}`)
 }

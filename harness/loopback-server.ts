@@ -31,8 +31,15 @@ export interface ServerOptions {
   readonly settings?: Settings
   /** A folder with the server's programs; default: those that the tests run on. */
   readonly binaries?: string
-  /** Environment variables of the server's process, e.g. `{ LD_PRELOAD: … }`. */
+  /** Environment variables of the server itself, e.g. `{ LD_PRELOAD: … }`. */
   readonly env?: Readonly<Record<string, string>>
+}
+
+/** What a kind gives to each of its servers. */
+export interface ServerHome {
+  readonly folder: string
+  readonly user: RunAs
+  readonly defaults: Settings
 }
 
 type ServerState =
@@ -53,8 +60,9 @@ export abstract class LoopbackServer {
   readonly name: string
   readonly folder: string
   readonly password = randomBytes(18).toString('base64url')
+  protected readonly settings: Settings
+  protected readonly runAs: RunAs
   readonly #env: Readonly<Record<string, string>>
-  readonly #runAs: RunAs
   readonly #watchdog: ServerWatchdog
   #port = 0
   #wasReady = false
@@ -69,8 +77,8 @@ export abstract class LoopbackServer {
   /** Fills the data folder, once. */
   protected abstract initialize(): Promise<void>
   protected abstract serve(port: number): CommandLine
-  /** Why it doesn't answer a query yet, or '' if it does. Waits no longer than probeTimeoutMs. */
-  protected abstract refusal(): Promise<string>
+  /** Asks it a query, or throws what it answers instead. Waits no longer than probeTimeoutMs. */
+  protected abstract ask(): Promise<void>
   /** Before each start: what a kill left in the data folder and would prevent it. */
   protected dropStaleLock(): void {}
   /** Behind its last process: what a kill left outside the folder. */
@@ -95,11 +103,13 @@ export abstract class LoopbackServer {
     }
   }
 
-  protected constructor({ name, env = {} }: ServerOptions, folder: string, user: RunAs) {
+  protected constructor(home: ServerHome, { name, settings, env = {} }: ServerOptions) {
+    const { folder, user, defaults } = home
     this.name = name
     this.folder = folder
+    this.settings = { ...defaults, ...settings }
+    this.runAs = user
     this.#env = env
-    this.#runAs = user
     this.#watchdog = new ServerWatchdog(folder, user)
   }
 
@@ -220,7 +230,7 @@ export abstract class LoopbackServer {
   }
 
   async #launch(): Promise<void> {
-    const running = this.#spawn(this.serve(this.#port))
+    const running = this.#spawn(this.serve(this.#port), this.#env)
     this.#state = { kind: 'running', ...running }
     let ended: string | undefined
     void running.exit.then((ending) => {
@@ -231,7 +241,7 @@ export abstract class LoopbackServer {
     let refusal = 'nothing yet'
     const answers = async () => {
       if (ended !== undefined) throw new Error(`it ended with ${ended}`)
-      refusal = await this.refusal()
+      refusal = await this.ask().then(() => '', reasonOf)
       return refusal === ''
     }
     try {
@@ -244,14 +254,14 @@ export abstract class LoopbackServer {
     }
   }
 
-  #spawn(commandLine: CommandLine): RunningProgram {
+  #spawn(commandLine: CommandLine, env: ServerOptions['env'] = {}): RunningProgram {
     return spawnServer({
       ...commandLine,
       folder: this.folder,
       log: this.#logPath,
-      user: this.#runAs,
+      user: this.runAs,
       watchdog: this.#watchdog,
-      env: this.#env,
+      env,
     })
   }
 
@@ -262,4 +272,9 @@ export abstract class LoopbackServer {
     this.#state = { kind: 'removed' }
     forgetAtExit(this)
   }
+}
+
+/** Of a connection that was refused at several addresses, only the code says it. */
+function reasonOf(error: unknown): string {
+  return (error as Error).message || String((error as NodeJS.ErrnoException).code)
 }

@@ -1,8 +1,8 @@
 /**
  * Owns: where MariaDB's programs are.
- * Promises: on linux-x64 MariaDB 11.4.5, which Node alone can get; elsewhere, or without a network, one
- * that is installed. What is missing is named, with how to get it. A version that was named is that
- * version, or an error.
+ * Promises: on linux-x64 MariaDB 11.4.5, which Node alone can get; elsewhere, or without a network,
+ * one that is installed. What is missing is named, with how to get it. A version that was named is
+ * that version, or an error.
  * Never: installs anything of the operating system.
  */
 import { spawnSync } from 'node:child_process'
@@ -41,8 +41,8 @@ const mariadb114: Archive = {
 export const SYSTEM_MARIADB = '/usr/sbin/mariadbd'
 
 /**
- * The programs that tests run on. ASSENT_MARIADB names a version (11.4 or 10.11), or a folder with an
- * installation, such as /usr; without it, 11.4 where it can be had, else what is installed.
+ * The programs that tests run on. ASSENT_MARIADB names a version (11.4 or 10.11), or a folder with
+ * an installation, such as /usr; without it, 11.4 where it can be had, else what is installed.
  */
 export async function chosenMariadb(
   user: RunAs,
@@ -61,7 +61,7 @@ export async function chosenMariadb(
   }
 }
 
-/** The programs of an installation such as /usr, or of a folder into which an archive was unpacked. */
+/** The programs of an installation such as /usr, or of an unpacked archive. */
 export function mariadbIn(folder: string): MariadbBinaries {
   const servers = ['bin', 'sbin', 'libexec'].flatMap((place) =>
     ['mariadbd', 'mysqld'].map((name) => join(folder, place, name)),
@@ -88,8 +88,6 @@ async function anyMariadb(user: RunAs): Promise<MariadbBinaries> {
     return mariadbIn(await downloaded(user))
   } catch (error) {
     reason = (error as Error).message
-    const { cause } = error as Error
-    if (cause instanceof Error) reason += `: ${cause.message}`
   }
   const installed = findInstalled()
   if (installed !== undefined) {

@@ -114,8 +114,8 @@ test('settings: durable as in production by default, and overridable', async () 
 test('its process has the environment that it was given, and nothing of ours', async () => {
   process.env['MYSQL_HOME'] = '/nowhere'
   await using other = await MariadbServer.create({ name: 'env', env: { ASSENT_PROBE: 'yes' } })
-  delete process.env['MYSQL_HOME']
   await other.start()
+  delete process.env['MYSQL_HOME']
   const path = `/proc/${other.pid}/environ`
   if (!existsSync(path)) return
   const variables = readFileSync(path, 'utf8').split('\0')

@@ -2,12 +2,14 @@
  * Owns: one real MariaDB server with a data folder of its own, from its first table to removal.
  * Promises: what loopback-server.ts promises of every server. It is as durable as in production
  * (innodb_flush_log_at_trx_commit is 1). Nobody can log in without the password.
- * Never: opens a socket or keeps a temporary file outside its folder, or reads a configuration file.
+ * Never: opens a socket or keeps a temporary file outside its folder, or reads a configuration
+ * file.
  *
- * The data folder is filled by the server itself (--bootstrap), as mariadb-install-db would have it,
- * but without help texts and without its users: less than half of the time. What tells two MariaDB
- * servers of one host apart is the port alone: server_uid is computed from the host and the port
- * (two data folders at one port had the same one, 11.4.5 and 10.11.19), so nothing of it is in there.
+ * The data folder is filled by the server itself (--bootstrap), as mariadb-install-db would have
+ * it, but without help texts and without its users: less than half of the time. What tells two
+ * MariaDB servers of one host apart is the port alone: server_uid is computed from the host and the
+ * port (two data folders at one port had the same one, 11.4.5 and 10.11.19), so nothing of it is in
+ * there.
  */
 import { mkdirSync, readFileSync } from 'node:fs'
 import mysql from 'mysql2/promise'
@@ -15,11 +17,12 @@ import {
   type CommandLine,
   LoopbackServer,
   probeTimeoutMs,
+  type ServerHome,
   type ServerOptions,
   type Settings,
 } from './loopback-server.ts'
 import { chosenMariadb, type MariadbBinaries, mariadbIn } from './mariadb-binaries.ts'
-import { giveTo, makeFolderFor, type RunAs, runAs } from './run-as.ts'
+import { giveTo, makeFolderFor, runAs } from './run-as.ts'
 
 /** Settings such as `{ log_bin: 'binlog' }`; binaries: an installation's folder, such as /usr. */
 export type MariadbServerOptions = ServerOptions
@@ -42,9 +45,7 @@ const defaultSettings: Settings = {
 export class MariadbServer extends LoopbackServer {
   readonly user = 'assent_test'
   protected readonly stopSignal = 'SIGTERM'
-  readonly #settings: Settings
   readonly #binaries: MariadbBinaries
-  readonly #runAs: RunAs
 
   /** Fills the data folder. The server isn't started yet. */
   static async create(options: MariadbServerOptions): Promise<MariadbServer> {
@@ -52,19 +53,13 @@ export class MariadbServer extends LoopbackServer {
     const { name, parent } = options
     const binaries = options.binaries ? mariadbIn(options.binaries) : await chosenMariadb(user)
     const folder = makeFolderFor(user, `assent-maria-${name}-`, parent)
-    return LoopbackServer.made(folder, () => new MariadbServer(options, folder, binaries, user))
+    const home = { folder, user, defaults: defaultSettings }
+    return LoopbackServer.made(folder, () => new MariadbServer(home, options, binaries))
   }
 
-  private constructor(
-    options: MariadbServerOptions,
-    folder: string,
-    binaries: MariadbBinaries,
-    user: RunAs,
-  ) {
-    super(options, folder, user)
-    this.#settings = { ...defaultSettings, ...options.settings }
+  private constructor(home: ServerHome, options: ServerOptions, binaries: MariadbBinaries) {
+    super(home, options)
     this.#binaries = binaries
-    this.#runAs = user
   }
 
   /** For mysql2; without a database, unless one is named. */
@@ -85,7 +80,7 @@ export class MariadbServer extends LoopbackServer {
   protected async initialize(): Promise<void> {
     const tables = this.#binaries.systemTables.map((path) => readFileSync(path, 'utf8'))
     const input = ['CREATE DATABASE mysql;', 'USE mysql;', ...tables, this.#users()].join('\n')
-    const shaping = Object.entries(this.#settings).filter(([key]) => key.startsWith('innodb_'))
+    const shaping = Object.entries(this.settings).filter(([key]) => key.startsWith('innodb_'))
     const flags = [
       ...this.#places(),
       ...['--bootstrap', '--log_warnings=0'],
@@ -97,29 +92,25 @@ export class MariadbServer extends LoopbackServer {
       ...['--innodb_flush_method=nosync', '--loose_debug_no_sync'],
     ]
     mkdirSync(this.dataFolder, { mode: 0o700 })
-    giveTo(this.#runAs, this.dataFolder)
+    giveTo(this.runAs, this.dataFolder)
     await this.run('bootstrap', { path: this.#binaries.server, flags, input })
   }
 
   protected serve(port: number): CommandLine {
     // The socket and the pid file are relative to the data folder, which the server makes its own:
     // a socket's whole path must stay below 107 characters.
-    const settings = { ...this.#settings, port: String(port), socket: 's', pid_file: 'pid' }
+    const settings = { ...this.settings, port: String(port), socket: 's', pid_file: 'pid' }
     const flags = Object.entries(settings).map(([key, value]) => `--${key}=${value}`)
     return { path: this.#binaries.server, flags: [...this.#places(), ...flags] }
   }
 
-  protected async refusal(): Promise<string> {
-    let connection: mysql.Connection | undefined
+  protected async ask(): Promise<void> {
+    const connectTimeout = probeTimeoutMs
+    const connection = await mysql.createConnection({ uri: this.url(), connectTimeout })
     try {
-      const connectTimeout = probeTimeoutMs
-      connection = await mysql.createConnection({ uri: this.url(), connectTimeout })
       await connection.query({ sql: 'SELECT 1', timeout: probeTimeoutMs })
-      return ''
-    } catch (error) {
-      return (error as Error).message || String((error as NodeJS.ErrnoException).code)
     } finally {
-      connection?.destroy()
+      connection.destroy()
     }
   }
 

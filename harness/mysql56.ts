@@ -1,7 +1,8 @@
 /**
  * Owns: where MySQL 5.6.14 comes from: a server of which a prepared branch vanishes with its
  * connection, so that Assent must refuse it.
- * Promises: a folder for `MariadbServer.create({ binaries })`, which starts it as it starts MariaDB.
+ * Promises: a folder for `MariadbServer.create({ binaries })`, which starts it as it starts
+ * MariaDB.
  * Never: is for anything but that refusal; runs elsewhere than on linux-x64.
  */
 import { spawnSync } from 'node:child_process'

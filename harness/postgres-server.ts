@@ -14,6 +14,7 @@ import {
   type CommandLine,
   LoopbackServer,
   probeTimeoutMs,
+  type ServerHome,
   type ServerOptions,
   type Settings,
 } from './loopback-server.ts'
@@ -24,7 +25,7 @@ import {
   reachableBinaries,
 } from './postgres-binaries.ts'
 import { commandLineOf, isGone } from './process-table.ts'
-import { giveTo, makeFolderFor, type RunAs, runAs } from './run-as.ts'
+import { giveTo, makeFolderFor, runAs } from './run-as.ts'
 import { forgetSharedMemory } from './shared-memory.ts'
 
 /** Settings such as `{ max_prepared_transactions: '0' }`; binaries: a folder with initdb. */
@@ -45,31 +46,23 @@ const defaultSettings: Settings = {
 export class PostgresServer extends LoopbackServer {
   readonly user = 'postgres'
   protected readonly stopSignal = 'SIGINT'
-  readonly #settings: Settings
   readonly #binaries: PostgresBinaries
-  readonly #runAs: RunAs
 
   /** Makes the data folder (initdb). The server isn't started yet. */
   static async create(options: PostgresServerOptions): Promise<PostgresServer> {
     const user = runAs()
     const found = options.binaries ? binariesIn(options.binaries) : await chosenBinaries()
     const folder = makeFolderFor(user, `assent-pg-${options.name}-`, options.parent)
+    const home = { folder, user, defaults: defaultSettings }
     return LoopbackServer.made(folder, () => {
       const binaries = reachableBinaries(found, user, folder)
-      return new PostgresServer(options, folder, binaries, user)
+      return new PostgresServer(home, options, binaries)
     })
   }
 
-  private constructor(
-    options: PostgresServerOptions,
-    folder: string,
-    binaries: PostgresBinaries,
-    user: RunAs,
-  ) {
-    super(options, folder, user)
-    this.#settings = { ...defaultSettings, ...options.settings }
+  private constructor(home: ServerHome, options: ServerOptions, binaries: PostgresBinaries) {
+    super(home, options)
     this.#binaries = binaries
-    this.#runAs = user
   }
 
   url(database = 'postgres'): string {
@@ -90,7 +83,7 @@ export class PostgresServer extends LoopbackServer {
   protected async initialize(): Promise<void> {
     const passwordPath = join(this.folder, 'password')
     writeFileSync(passwordPath, `${this.password}\n`, { mode: 0o600 })
-    giveTo(this.#runAs, passwordPath)
+    giveTo(this.runAs, passwordPath)
     const flags = [
       ...['-D', this.dataFolder, '-U', this.user, '-E', 'UTF8', '--locale=C', '--no-sync'],
       ...['--auth=scram-sha-256', `--pwfile=${passwordPath}`],
@@ -100,12 +93,12 @@ export class PostgresServer extends LoopbackServer {
   }
 
   protected serve(port: number): CommandLine {
-    const settings = Object.entries({ ...this.#settings, port: String(port) })
+    const settings = Object.entries({ ...this.settings, port: String(port) })
     const flags = settings.flatMap(([key, value]) => ['-c', `${key}=${value}`])
     return { path: this.#binaries.postgres, flags: ['-D', this.dataFolder, ...flags] }
   }
 
-  protected async refusal(): Promise<string> {
+  protected async ask(): Promise<void> {
     const client = new pg.Client({
       connectionString: this.url(),
       connectionTimeoutMillis: probeTimeoutMs,
@@ -115,9 +108,6 @@ export class PostgresServer extends LoopbackServer {
     try {
       await client.connect()
       await client.query('SELECT 1')
-      return ''
-    } catch (error) {
-      return (error as Error).message || String((error as NodeJS.ErrnoException).code)
     } finally {
       void client.end().catch(() => undefined)
     }

@@ -1,7 +1,7 @@
 /**
  * Owns: as whom the servers of the harness run, and the folders that such a user reaches.
- * Promises: one user for all of them, so that what is made for one server (a certificate, say) can be
- * read by every other.
+ * Promises: one user for all of them, so that what is made for one server (a certificate, say) can
+ * be read by every other.
  * Never: root, where this process is root: PostgreSQL refuses that, and MariaDB should.
  */
 import { chmodSync, chownSync, mkdtempSync, readFileSync, realpathSync, statSync } from 'node:fs'

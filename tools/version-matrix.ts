@@ -1,12 +1,13 @@
 /**
  * The versions that the long tests run on, beside those of the development dependencies.
  *
- * Owns: which tests run on which PostgreSQL, which node-postgres and which Node.
+ * Owns: which tests run on which PostgreSQL, MariaDB, node-postgres and Node.
  * Promises: installs what npm has; what only the operating system has, and is missing, is named and
  * fails the run. Nothing is left out silently.
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { SYSTEM_MARIADB } from '../harness/mariadb-binaries.ts'
 import { SETS, install, packageFolder } from '../harness/on-demand.ts'
 import { findPgbouncer } from '../harness/pgbouncer.ts'
 import { SYSTEM_POSTGRES } from '../harness/postgres-binaries.ts'
@@ -24,6 +25,7 @@ const CORE = [
 ]
 /** What hangs on the driver's own classes. */
 const DRIVER = [...CONTRACT, 'test/pg/transaction.test.ts', 'test/pg/handles.test.ts']
+const MARIADB = ['harness/mariadb-server.test.ts', 'test/support/mariadb-databases.test.ts']
 const RUNTIME = [...CONTRACT, 'test/repository/package.test.ts']
 
 export interface Round {
@@ -39,6 +41,9 @@ export function prepareMatrix(): void {
     existsSync(SYSTEM_POSTGRES)
       ? ''
       : `PostgreSQL 15 at ${SYSTEM_POSTGRES} (Debian: apt-get install postgresql-15)`,
+    existsSync(SYSTEM_MARIADB)
+      ? ''
+      : `MariaDB 10.11 at ${SYSTEM_MARIADB} (Debian 12: apt-get install mariadb-server)`,
     findPgbouncer() === undefined ? 'pgbouncer (Debian: apt-get install pgbouncer)' : '',
   ].filter((each) => each !== '')
   if (missing.length > 0) throw new Error(`The long tests need:\n  ${missing.join('\n  ')}`)
@@ -53,6 +58,12 @@ export function versionMatrix(): readonly Round[] {
     env: { ASSENT_POSTGRES: major },
     files: CORE,
   }))
+  const mariadb: Round = {
+    title: 'MariaDB 10.11',
+    node,
+    env: { ASSENT_MARIADB: '10.11' },
+    files: MARIADB,
+  }
   const drivers = ['8.11', '8.13', '8.14', '8.16', '8.17', '8.22'].map((version): Round => ({
     title: `node-postgres ${version}`,
     node,
@@ -65,5 +76,5 @@ export function versionMatrix(): readonly Round[] {
     env: { ASSENT_NODE: major },
     files: RUNTIME,
   }))
-  return [...servers, ...drivers, ...runtimes]
+  return [...servers, mariadb, ...drivers, ...runtimes]
 }

@@ -133,7 +133,7 @@ export class Recovery {
   }
 }
 
-/** Only a branch that named its register as it began can be a decider's, and prepared. */
+/** Only on a system whose branches name their register as they begin are deciders ever prepared. */
 export function isDecidersOwn({ namesRegister }: Participant, { branch, register }: Gid): boolean {
   return namesRegister === 'when it begins' && branch === register
 }

@@ -53,8 +53,8 @@ export type Report =
    */
   | { readonly type: 'vanished'; readonly participant: string; readonly gid: string }
   /**
-   * A server crashed inside the COMMIT of a decider and left its branch prepared; it was committed, as
-   * all the others had voted yes. (MariaDB with a binary log.)
+   * A decider was found in the midst of its COMMIT, left by its process or its server; it was committed,
+   * as all the others had voted yes. (MySQL and MariaDB.)
    */
   | { readonly type: 'decider-prepared'; readonly participant: string; readonly gid: string }
   /** Marks pile up, since something could not be read. It goes on by itself when it can. */

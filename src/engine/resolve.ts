@@ -6,7 +6,7 @@
  * in the branch's own database before it happens, and not done if that fails.
  * Never: ends a branch on anything but `planResolution`'s word. The interleavings are listed there.
  */
-import { formatTransactionId, planResolution } from '../protocol/index.ts'
+import { NO_EPOCH, formatTransactionId, planResolution } from '../protocol/index.ts'
 import type {
   AskAnswer,
   EndAnswer,
@@ -69,7 +69,10 @@ export async function offerResolution(
   const given = readGivenId(app, text)
   const txid = given.kind === 'bare' ? given.txid : given.id.txid
   const { branches, unreachable } = await findPrepared(app, participants, txid)
-  const id = given.kind === 'registered' ? given.id : branches[0]?.gid
+  const [first] = branches.toSorted(
+    (a, b) => Number(a.gid.epoch === NO_EPOCH) - Number(b.gid.epoch === NO_EPOCH),
+  )
+  const id = given.kind === 'registered' ? given.id : first?.gid
   const marks = await fromEach(participants, (each) => each.byHand.mark(txid))
   const elsewhere = (name: string): boolean => name !== id?.register
   const missing = [...unreachable, ...marks.unreachable].map(({ participant }) => participant)

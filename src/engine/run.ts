@@ -174,11 +174,8 @@ export class Run {
     const { over, txid } = this.#options
     if (cold !== undefined) await over.unless(cold)
     const register = await over.unless(named)
-    const epoch =
-      register === participant.name
-        ? // Nobody asks for a decider's own branch by it, so one database alone needs no epoch.
-          (this.#namedEpoch ?? participant.knownEpoch() ?? NO_EPOCH)
-        : await over.unless(this.#nameEpoch(register))
+    const isOwn = register === participant.name
+    const epoch = isOwn ? NO_EPOCH : await over.unless(this.#nameEpoch(register))
     const gid: Gid = { app: this.#setting.app, register, epoch, txid, branch: participant.name }
     return participant.join({ ...request, gid })
   }

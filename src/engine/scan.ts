@@ -154,7 +154,7 @@ export class Scan {
     if (before !== undefined && world.now() < before.nextLookAt) return before
     const looks = before?.looks ?? 0
     const doubt = this.#doubt(participant, gid, branch, before?.doubt.reason ?? 'not-asked-yet')
-    const isYoung = looks === 0 && branch.ageMs < LIMITS.courtesyMs
+    const isYoung = looks === 0 && branch.preparedForMs < LIMITS.courtesyMs
     if (isYoung) return { doubt, looks, nextLookAt: world.now() + LIMITS.courtesyMs }
     const isFull = (this.#rounds.get(gid.register) ?? 0) >= LIMITS.roundsAtOnce
     if (isFull) this.#queue(participant, branch, gid, looks + 1)

@@ -8,6 +8,7 @@
  */
 import {
   AssentError,
+  NO_EPOCH,
   conclude,
   formatTransactionId,
   parseTransactionId,
@@ -58,7 +59,7 @@ export type Given =
 /** @throws AssentError `ASSENT_ID` when it can't be read, or is of another app */
 export function readGivenId(app: string, text: string): Given {
   const gid = readGid(text, app)
-  if (gid.kind === 'ours') return { kind: 'registered', id: gid.gid }
+  if (gid.kind === 'ours') return givenOf(gid.gid)
   const reading = parseTransactionId(text)
   const otherApp =
     gid.kind === 'other-app'
@@ -72,13 +73,18 @@ export function readGivenId(app: string, text: string): Given {
       `is of app ${otherApp}, and this is app ${app}. Use that app's configuration`,
     )
   }
-  if (reading.kind === 'registered') return { kind: 'registered', id: reading.id }
+  if (reading.kind === 'registered') return givenOf(reading.id)
   if (reading.kind === 'bare') return { kind: 'bare', txid: reading.txid }
   throw idError(
     text,
     'is no transaction id. Expected A1.<app>.<register>.<epoch>.<txid>, the same with .<branch>, ' +
       'or the 20 characters of tx.id',
   )
+}
+
+/** The id of a decider's own branch names no epoch to ask for. */
+function givenOf(id: TransactionId): Given {
+  return id.epoch === NO_EPOCH ? { kind: 'bare', txid: id.txid } : { kind: 'registered', id }
 }
 
 function idError(text: string, what: string): AssentError {
@@ -240,9 +246,11 @@ function idOf(
   branches: readonly Found[],
   marks: ReadonlyMap<string, StandingMark>,
 ): TransactionId | undefined {
-  const [branch] = branches
+  // A decider's own names no epoch: any other trace tells more.
+  const branch = branches.find(({ gid }) => gid.epoch !== NO_EPOCH)
   if (branch !== undefined) return branch.gid
   const [mark] = marks.values()
+  if (mark === undefined && branches[0] !== undefined) return branches[0].gid
   if (mark?.app !== app) return undefined
   return { app, txid, register: mark.register, epoch: mark.epoch }
 }

@@ -48,16 +48,19 @@ export async function fromEach<T>(
   participants: Participants,
   question: (participant: Participant) => Promise<T>,
 ): Promise<{ readonly answers: ReadonlyMap<string, T>; readonly unreachable: Unreachable[] }> {
-  const answers = new Map<string, T>()
-  const unreachable: Unreachable[] = []
   const asked = [...participants].map(async ([name, participant]) => {
     try {
-      answers.set(name, await question(participant))
+      return { name, answer: await question(participant) }
     } catch (error) {
-      unreachable.push({ participant: name, error })
+      return { name, error }
     }
   })
-  await Promise.all(asked)
+  const answers = new Map<string, T>()
+  const unreachable: Unreachable[] = []
+  for (const each of await Promise.all(asked)) {
+    if ('answer' in each) answers.set(each.name, each.answer)
+    else unreachable.push({ participant: each.name, error: each.error })
+  }
   return { answers, unreachable }
 }
 

@@ -195,8 +195,10 @@ export interface PreparedList {
 export interface PreparedBranch {
   /** The prepared transaction's id, as the system has it. */
   readonly gid: string
-  /** By the server's own clock. */
+  /** How old it is, for a person: by the server's own clock, or since its transaction began. */
   readonly ageMs: number
+  /** How long it is known to be prepared. */
+  readonly preparedForMs: number
   /** Whether the role that recovers may end it. */
   readonly mayEnd: boolean
   /** Whose it is, for a person: `role app` on PostgreSQL, `connection 12` on MariaDB. */

@@ -23,8 +23,8 @@ export const TXID_BYTES = 15
 export const EPOCH_BYTES = 6
 
 /**
- * The epoch in the id of a decider's own branch, where none is known as it begins. Nothing ever asks
- * for it: a decider that is found prepared is the decision itself.
+ * The epoch in the id of a decider's own branch, which begins before any is needed. Nothing ever asks for
+ * it: a decider that is found prepared is the decision itself.
  */
 export const NO_EPOCH = '--------'
 

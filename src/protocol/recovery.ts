@@ -15,6 +15,7 @@ import type { RecoveryFact, RecoveryMessage, Table } from './ordering.ts'
 type Knowledge = 'unasked' | 'asking' | Conclusion
 
 export interface RecoveryState {
+  readonly role: 'voter' | 'decider'
   readonly register: Knowledge
   readonly ending: 'unsent' | 'commit sent' | 'rollback sent' | EndAnswer['answer']
   /** Which end was sent, once one was. */
@@ -57,6 +58,7 @@ export interface RecoveryStep {
 }
 
 export const LISTED: RecoveryState = {
+  role: 'voter',
   register: 'unasked',
   ending: 'unsent',
   obeyed: 'nothing',
@@ -66,11 +68,11 @@ export const LISTED: RecoveryState = {
 }
 
 /**
- * A decider that is found prepared. Nobody prepares a decider but its own server, inside the COMMIT
- * that was sent after every vote (MariaDB with a binary log: XA COMMIT … ONE PHASE, interrupted by a
- * crash). So it is the decision itself: there is nothing to ask, and it is never rolled back.
+ * A decider that is found prepared: it is prepared as the first half of its COMMIT, which was sent after
+ * every vote (MySQL and MariaDB: see `systems/mysql/branch.ts`). So it is the decision itself: there is
+ * nothing to ask, and it is never rolled back.
  */
-export const DECIDER_LISTED: RecoveryState = { ...LISTED, register: 'commit' }
+export const DECIDER_LISTED: RecoveryState = { ...LISTED, role: 'decider', register: 'commit' }
 
 export function step(
   before: RecoveryState,
@@ -145,7 +147,7 @@ function holds(fact: RecoveryFact, state: RecoveryState): boolean {
     case 'the register says abort':
       return state.register === 'abort'
     case 'the branch was missing':
-      return state.obeyed === 'commit' && state.ending === 'missing'
+      return state.role === 'voter' && state.obeyed === 'commit' && state.ending === 'missing'
     case 'the receipt is absent':
       return state.receipt === 'absent'
     case 'the register still says commit':
@@ -187,6 +189,8 @@ function endedVerdict(state: RecoveryState, done: 'rolled-back' | 'committed'): 
     case 'unknown':
       return 'branch-unclear'
     case 'missing':
+      // Somebody else found it too, and nobody rolls a decider back.
+      if (state.role === 'decider') return 'committed'
       // Safe: an abort that the register proved stays one, so whoever ended it rolled it back.
       return state.obeyed === 'abort' ? 'gone' : receiptVerdict(state)
     default:

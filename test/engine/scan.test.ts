@@ -99,6 +99,7 @@ function scanning(
 const branch = (name: string, ageMs = 1_000): PreparedBranch => ({
   gid: name,
   ageMs,
+  preparedForMs: ageMs,
   mayEnd: true,
   owner: 'role shop',
 })

@@ -1,9 +1,11 @@
 /**
- * MariaDB databases of a test's own: reached by both drivers, gone behind it, nobody else's touched.
+ * MariaDB databases of a test's own: reached by both drivers, gone behind it, nobody else's
+ * touched.
  */
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import mysql from 'mysql2/promise'
 import { freshMariadb, ownMariadb, ownMariadbDatabase } from './mariadb-databases.ts'
+import type { MariadbDatabase } from './mariadb-databases.ts'
 
 const servers = ['maria', 'mariaBinlog'] as const
 const mark = `${process.pid}-${Date.now().toString(36)}`
@@ -48,7 +50,7 @@ test('a test may leave statements running and its branches prepared …', async 
   const database = await freshMariadb('maria')
   database.rollBackAtEnd(`left-${mark}`)
   left.database = database.name
-  for (const pool of [database.pool, database.connector()]) {
+  for (const pool of bothPools(database)) {
     pool.query('SELECT sleep(600)').catch(() => undefined)
   }
   await prepare(await database.pool.getConnection(), left.gtrid, 't')
@@ -72,22 +74,31 @@ test('… and they are gone behind it with the database, but nothing of others i
 test('a database of an own server survives a kill, and so do its pools', async () => {
   const server = await ownMariadb('own')
   const database = await ownMariadbDatabase(server)
-  const connector = database.connector()
-  for (const pool of [database.pool, connector]) await pool.query('INSERT INTO t VALUES (1)')
+  const pools = bothPools(database)
+  for (const pool of pools) await pool.query('INSERT INTO t VALUES (1)')
   await server.kill()
   await expect(database.pool.query('SELECT 1')).rejects.toThrow()
   await server.start()
-  for (const pool of [database.pool, connector]) await pool.query('INSERT INTO t VALUES (1)')
+  for (const pool of pools) await pool.query('INSERT INTO t VALUES (1)')
   expect(await database.count()).toBe(4)
 })
 
 test('a test may end while its own server is down', async () => {
   const server = await ownMariadb('down')
   const database = await ownMariadbDatabase(server)
-  for (const pool of [database.pool, database.connector()]) await pool.query('SELECT 1')
+  for (const pool of bothPools(database)) await pool.query('SELECT 1')
   await server.kill()
   expect(server.isRunning).toBe(false)
 })
+
+/** What the two drivers have in common. */
+interface AnyPool {
+  query(text: string): Promise<unknown>
+}
+
+function bothPools(database: MariadbDatabase): readonly AnyPool[] {
+  return [database.pool, database.connector()]
+}
 
 async function prepare(
   connection: Pick<mysql.Connection, 'query'>,

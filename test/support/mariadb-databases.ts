@@ -1,8 +1,9 @@
 /**
  * MariaDB databases of a test's own, with plain SQL access beside whatever is tested.
  *
- * A prepared XA branch belongs to its server, not to a database: XA RECOVER lists those of all files
- * that run at the same time. So a test says which are its own (`rollBackAtEnd`); no other is touched.
+ * A prepared XA branch belongs to its server, not to a database: XA RECOVER lists those of all
+ * files that run at the same time. So a test says which are its own (`rollBackAtEnd`); no other is
+ * touched.
  */
 import { inject, onTestFinished } from 'vitest'
 import { createPool as createConnectorPool } from 'mariadb'
@@ -150,7 +151,9 @@ async function rollBackPrepared(
 }
 
 async function drop(connection: mysql.Connection, database: string): Promise<void> {
-  await connection.query('SET SESSION lock_wait_timeout = 5')
+  // A prepared branch without a connection holds InnoDB's lock on its table, a connected one the
+  // server's.
+  await connection.query('SET SESSION innodb_lock_wait_timeout = 5, lock_wait_timeout = 5')
   try {
     await connection.query(`DROP DATABASE ${database}`)
   } catch (cause) {

@@ -70,7 +70,8 @@ export async function openStore(kind: Kind, app: string): Promise<Store> {
       (await database.prepared())
         .map(({ gtrid, bqual }) => `${gtrid}.${bqual.split('.')[0] ?? ''}`)
         .filter((gid) => gid.startsWith(`A1.${app}.`)),
-    marks: async () => (await database.sql('select txid, decision, register from mark')) as never,
+    marks: async () =>
+      (await database.sql("select txid, decision, register from mark where txid <> '-'")) as never,
     sql: (text) => database.sql(text),
   }
 }

@@ -30,7 +30,9 @@ interface DefiniteAnswer {
 
 /**
  * The branch was rolled back: by anybody (1402), for a lock that did not come (1613), in a deadlock
- * (1614). As the answer to XA PREPARE and XA COMMIT they end it, too.
+ * (1614). Behind XA PREPARE or XA COMMIT even these are no definite no: with a binary log a branch may
+ * have been prepared durably before it was rolled back, and comes back if the server dies before that
+ * is durable. Its register is asked, which sees to it (`Register`).
  */
 const ROLLED_BACK = [1402, 1613, 1614]
 
@@ -59,12 +61,6 @@ export const DEFINITE_ANSWERS: readonly DefiniteAnswer[] = [
     means: 'an error before anything that could be durable: that was never sent',
     when: (reply, message) =>
       message !== 'decides' && reply.kind === 'refused' && !isTrouble(reply.error),
-  },
-  {
-    answer: 'no',
-    means: 'the branch had been rolled back',
-    when: (reply, message) =>
-      message === 'decides' && reply.kind === 'refused' && ROLLED_BACK.includes(reply.error.errno),
   },
 ]
 

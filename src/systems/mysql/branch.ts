@@ -10,11 +10,18 @@
  *   begin      XA START                         XA START
  *   claim      INSERT mark; XA END
  *   vote                                        INSERT mark; XA END; XA PREPARE
- *   decide     XA COMMIT … ONE PHASE
+ *   decide     XA COMMIT … ONE PHASE, or
+ *              XA PREPARE; XA COMMIT
  *   apply                                       XA COMMIT
  *
  * XA END succeeds only if this very transaction is open, and behind it no statement can change anything.
  * So a claim that is acknowledged is in the transaction that will be committed, with all of its work.
+ *
+ * With a binary log, XA COMMIT … ONE PHASE is not crash-safe (MariaDB 10.11 and 11.4, seen): its server
+ * flushes no more than that the branch is prepared, and after a crash a commit that was acknowledged is
+ * a prepared branch again, which the log's replicas have applied. So there the decider is prepared and
+ * committed by itself: both are flushed, and in the log. A decider is prepared only when every vote is a
+ * yes, so whoever finds one prepared commits it, as after a crash inside ONE PHASE.
  */
 import { invariant } from '../../protocol/index.ts'
 import type { Answer, EndAnswer, Gid } from '../../protocol/index.ts'
@@ -23,8 +30,9 @@ import { causeOf, isRolledBack, readAnswer } from './answers.ts'
 import type { Message } from './answers.ts'
 import type { Reply } from './driver.ts'
 import { Guard } from './guard.ts'
+import { giveBack } from './lending.ts'
 import type { Lent } from './lending.ts'
-import { notDurable, staleEpoch } from './mark-errors.ts'
+import { notDurable, notTheSame, staleEpoch } from './mark-errors.ts'
 import { claimSql, receiptSql } from './marks.ts'
 import type { SchemaNames } from './schema.ts'
 import { formatXid } from './xid.ts'
@@ -42,8 +50,8 @@ export interface MysqlBranchFacts {
   readonly endSession: (owner: Owner) => Promise<void>
   /** The claim was refused for its epoch, or for what the server is set to. */
   readonly onStaleEpoch: () => void
-  /** Removes a claim that became durable by itself. Never rejects. */
-  readonly withdraw: (txid: string) => Promise<void>
+  /** Removes a claim that became durable by itself. Never rejects. @returns whether it is surely gone */
+  readonly withdraw: (txid: string) => Promise<boolean>
 }
 
 /** Where the branch's transaction is, as far as this connection knows. */
@@ -111,11 +119,13 @@ export class MysqlBranch implements Branch {
       this.#facts.onStaleEpoch()
       return { answer: 'no', cause: staleEpoch(this.name, mark.id.epoch) }
     }
-    if (claimed.answer.answer !== 'yes') return claimed.answer
+    if (claimed.answer.answer !== 'yes') return this.#explained(claimed)
     const ended = await this.#endWork()
-    // No transaction was open around it, so it may be durable by itself.
-    if (ended.answer !== 'yes') await this.#facts.withdraw(mark.id.txid)
-    return ended
+    if (ended.answer === 'yes') return ended
+    // It may be durable by itself, if no transaction was open around it (MySQL can't be asked that).
+    this.#giveUp('destroy')
+    const isGone = await this.#facts.withdraw(mark.id.txid)
+    return isGone ? ended : { answer: 'no', cause: notTheSame(this.name) }
   }
 
   async vote(mark: Mark, gid: Gid): Promise<Answer> {
@@ -127,12 +137,15 @@ export class MysqlBranch implements Branch {
     if (receipt.answer.answer !== 'yes') return this.#explained(receipt)
     const ended = await this.#endWork()
     if (ended.answer !== 'yes') return ended
-    const prepared = await this.#send(`XA PREPARE ${this.#xid}`, 'decides')
-    this.#stage = stageAfter(prepared, 'prepared')
-    return prepared.answer
+    const { answer } = await this.#send(`XA PREPARE ${this.#xid}`, 'decides')
+    this.#stage = answer.answer === 'yes' ? 'prepared' : 'unclear'
+    return answer
   }
 
   #explained({ reply, answer }: Sent): Answer {
+    // Its key is taken, or awaited: is this server configured twice? So it is looked at anew.
+    const isTaken = reply.kind === 'refused' && [1062, 1205].includes(reply.error.errno)
+    if (isTaken) this.#facts.onStaleEpoch()
     if (reply.kind !== 'answered' || answer.answer !== 'no') return answer
     this.#facts.onStaleEpoch()
     return { answer: 'no', cause: notDurable(this.name) }
@@ -151,14 +164,32 @@ export class MysqlBranch implements Branch {
       const ended = await this.#endWork()
       if (ended.answer !== 'yes') return ended
     }
-    return this.#decide(`XA COMMIT ${this.#xid} ONE PHASE`)
+    if (this.lent.server.binlog === 'off') return this.#decide(`XA COMMIT ${this.#xid} ONE PHASE`)
+    const prepared = await this.#send(`XA PREPARE ${this.#xid}`, 'decides')
+    if (prepared.answer.answer === 'yes') return this.#decide(`XA COMMIT ${this.#xid}`)
+    return this.#unclear(prepared.answer)
   }
 
   async #decide(text: string): Promise<Answer> {
-    const sent = await this.#send(text, 'decides')
-    this.#stage = stageAfter(sent, 'over')
-    if (this.#stage === 'over') this.#giveUp('return')
-    return sent.answer
+    const { answer } = await this.#send(text, 'decides')
+    if (answer.answer !== 'yes') return this.#unclear(answer)
+    this.#stage = 'over'
+    this.#giveUp('return')
+    return answer
+  }
+
+  /** What became of it, its register is asked; which has to wait as long as this connection has it. */
+  #unclear(answer: Answer): Answer {
+    this.#stage = 'unclear'
+    this.#endSession()
+    return answer
+  }
+
+  /** For whoever is to end the branch from elsewhere. What runs in it may still come to its end. */
+  #endSession(): void {
+    if (this.#holding === 'given up') return
+    this.#giveUp('destroy')
+    void this.#facts.endSession(this.lent.server.owner)
   }
 
   async end(decision: 'commit' | 'abort', gid: Gid | undefined): Promise<EndAnswer> {
@@ -176,8 +207,7 @@ export class MysqlBranch implements Branch {
         this.#giveUp('return')
         return { answer: 'done' }
       }
-      this.#giveUp('destroy')
-      if (isRolledBack(reply) && decision === 'abort') return { answer: 'done' }
+      this.#endSession()
       if (gid === undefined) return { answer: 'unknown', cause: causeOf(reply) }
     }
     // Its connection is gone, or going: from another one it can be ended.
@@ -206,8 +236,8 @@ export class MysqlBranch implements Branch {
   }
 
   /** The answer to XA PREPARE or to a COMMIT was lost: whether anything is left, recovery finds out. */
-  #abandon(gid: Gid | undefined): EndAnswer | Promise<EndAnswer> {
-    this.#giveUp('destroy')
+  #abandon(gid: Gid | undefined): EndAnswer {
+    this.#endSession()
     if (gid === undefined) return { answer: 'done' }
     return { answer: 'unknown', cause: new Error('whether it is prepared is not known') }
   }
@@ -219,17 +249,16 @@ export class MysqlBranch implements Branch {
   cut(): void {
     // Once given back it may be another transaction's.
     if (this.#holding === 'given up') return
-    const isAtWork = this.#underWay > 0 || !this.#guard.isQuiet()
-    this.#giveUp('destroy')
     // The server notices a vanished client only between two statements, and one may wait long for a lock.
-    if (isAtWork) void this.#facts.endSession(this.lent.server.owner)
+    if (this.#underWay > 0 || !this.#guard.isQuiet()) this.#endSession()
+    else this.#giveUp('destroy')
   }
 
   /** Back to the pool, or destroyed: one that may be inside a transaction is never used again. */
   #giveUp(how: 'return' | 'destroy'): void {
     if (this.#holding === 'given up') return
     this.#holding = 'given up'
-    if (how === 'return') this.lent.link.release()
+    if (how === 'return') giveBack(this.lent)
     else this.lent.link.cut()
   }
 
@@ -250,16 +279,4 @@ export class MysqlBranch implements Branch {
 interface Sent {
   readonly reply: Reply
   readonly answer: Answer
-}
-
-function stageAfter({ answer }: Sent, onYes: Stage): Stage {
-  switch (answer.answer) {
-    case 'yes':
-      return onYes
-    // It is rolled back, and its id forgotten.
-    case 'no':
-      return 'over'
-    case 'unknown':
-      return 'unclear'
-  }
 }

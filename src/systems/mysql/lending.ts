@@ -12,7 +12,7 @@ import type { JoinRequest, World } from '../../ports/index.ts'
 import { causeOf } from './answers.ts'
 import { connectError } from './connect-errors.ts'
 import type { Driver, Link } from './driver.ts'
-import { knownFacts, readFacts } from './server-facts.ts'
+import { IDLE_VARIABLE, knownFacts, readFacts } from './server-facts.ts'
 import type { ServerFacts } from './server-facts.ts'
 import { formatXid } from './xid.ts'
 
@@ -85,15 +85,16 @@ async function startXa(link: Link, server: ServerFacts, gid: Gid): Promise<strin
   return xid
 }
 
-/**
- * So that the server frees what a vanished client holds. Set each time: a pool may reset the session
- * when a connection is given back. MySQL has no time-out of transactions; what it ends is a connection
- * that is idle for so long, also in the pool.
- */
+/** So that the server frees what a vanished client holds. */
 function idleTimeout({ flavour }: ServerFacts, timeoutMs: number): string {
   const seconds = Math.ceil((timeoutMs + IDLE_MARGIN_MS) / 1_000)
-  const variable = flavour === 'mariadb' ? 'idle_transaction_timeout' : 'wait_timeout'
-  return `SET SESSION ${variable} = ${seconds}`
+  return `SET SESSION ${IDLE_VARIABLE[flavour]} = ${seconds}`
+}
+
+/** Gives a connection back as it was. Nobody waits: whatever is sent on it next goes behind this. */
+export function giveBack({ link, server }: Lent): void {
+  void link.send(`SET SESSION ${IDLE_VARIABLE[server.flavour]} = ${server.idleSeconds}`)
+  link.release()
 }
 
 async function ok(link: Link, text: string): Promise<void> {

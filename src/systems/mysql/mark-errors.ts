@@ -26,3 +26,14 @@ export function notDurable(name: string): AssentError {
       `checked. The next transaction checks it anew, and says what to change`,
   })
 }
+
+/** Of this branch's work alone: whether any of it was committed, nobody can tell. */
+export function notTheSame(name: string): AssentError {
+  return new AssentError({
+    code: 'ASSENT_TRANSACTION_CONTROL',
+    outcome: 'unknown',
+    message:
+      `The transaction in ${name} is not the one that Assent began: its session was reset, or ended by ` +
+      `whatever is between its pool and the server`,
+  })
+}

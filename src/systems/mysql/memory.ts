@@ -72,9 +72,10 @@ FROM ${epoch} AS later WHERE later.ordinal > epoch.ordinal) < NOW(3) - ${millise
     await this.#commit(async (connection) => {
       // In a statement of its own: a table can't be read by the DELETE that changes it.
       const [newest] = await connection.rows(`SELECT MAX(ordinal) FROM ${epoch}`)
-      await connection.rows(
-        `DELETE FROM ${epoch} WHERE id IN (${listOf(epochs)}) AND ordinal < ${Number(newest?.[0] ?? 0)}`,
-      )
+      const old = `FROM ${epoch} WHERE id IN (${listOf(epochs)}) AND ordinal < ${Number(newest?.[0] ?? 0)}`
+      // Who waits for a claim's lock on one of them makes every other claim wait behind him.
+      await connection.rows(`SELECT id ${old} FOR UPDATE NOWAIT`)
+      await connection.rows(`DELETE ${old}`)
     })
   }
 

@@ -23,7 +23,8 @@ import { makeHandle } from './handle.ts'
 import { lend } from './lending.ts'
 import { MysqlByHand } from './by-hand.ts'
 import { MysqlMemory } from './memory.ts'
-import { PreparedBranches, endConnection } from './prepared.ts'
+import { endConnection } from './owners.ts'
+import { PreparedBranches } from './prepared.ts'
 import { Register } from './register.ts'
 import type { Failover } from './register.ts'
 import { schemaNames } from './schema.ts'
@@ -90,6 +91,7 @@ export class MysqlParticipant<Handle> implements Participant<Handle> {
       world,
       scanning: this.#scanning,
       asking: this.#asking,
+      askReceipt: (question) => this.#register.ask(question),
     })
     this.#branches = this.#branchFacts()
   }

@@ -1,26 +1,25 @@
 /**
  * What is prepared on one MySQL or MariaDB server, and ending it.
  *
- * Owns: the scan, and XA COMMIT / XA ROLLBACK from a connection kept for recovery; the connection that
- * owns a branch on MariaDB.
- * Promises: a connection is only ended for a branch whose decision is known, and only if it is the one
- * that prepared it: same server, same start of it, same number, same user.
+ * Owns: the scan, and XA COMMIT / XA ROLLBACK from a connection kept for recovery.
+ * Promises: an end is `done` only if the receipt shows it, since a server may answer OK and do nothing
+ * (see `owners.ts`); a branch is only ended from here while no connection owns it.
  */
-import { TXID_BYTES, formatGid, readGid } from '../../protocol/index.ts'
-import type { EndAnswer, Gid } from '../../protocol/index.ts'
-import type { PreparedList, World } from '../../ports/index.ts'
+import { AssentError, TXID_BYTES, formatGid, readGid } from '../../protocol/index.ts'
+import type { AskAnswer, EndAnswer, Gid } from '../../protocol/index.ts'
+import type { PreparedList, Question, World } from '../../ports/index.ts'
 import { NoConnection } from '../common/slots.ts'
 import { causeOf, isRolledBack, isUnknownId } from './answers.ts'
+import { Owners } from './owners.ts'
 import { quote } from './schema.ts'
 import type { ServiceConnection, ServiceConnections } from './service-connections.ts'
 import { readXid } from './xid.ts'
 import type { Xid } from './xid.ts'
 
-/** How often a branch is tried to be ended once its owner's connection was ended. */
-const TRIES = 40
-const BETWEEN_MS = 25
 /** Processes of one app that are counted, at the most. */
 const MOST_PROCESSES = 64
+/** As in transaction/txid.ts. */
+const SECOND_BITS = 0x03ffffff
 
 /** Everything that is prepared on the server. */
 export async function listXids(connection: ServiceConnection): Promise<readonly Xid[]> {
@@ -36,8 +35,10 @@ export class PreparedBranches {
   readonly #world: World
   readonly #scanning: ServiceConnections
   readonly #asking: ServiceConnections
-  /** As of the last list, by gid: an id of a stranger's form is not to be made up. */
-  #xids = new Map<string, Xid>()
+  readonly #owners: Owners
+  readonly #askReceipt: (question: Question) => Promise<AskAnswer>
+  /** When each was first listed, on `World.now()`, by gid. */
+  #listedSince = new Map<string, number>()
   /** The connection on which this process is counted. */
   #counted: object | undefined
 
@@ -46,36 +47,41 @@ export class PreparedBranches {
     readonly world: World
     readonly scanning: ServiceConnections
     readonly asking: ServiceConnections
+    readonly askReceipt: (question: Question) => Promise<AskAnswer>
   }) {
     this.#app = facts.app
     this.#world = facts.world
     this.#scanning = facts.scanning
     this.#asking = facts.asking
+    this.#askReceipt = facts.askReceipt
+    this.#owners = new Owners(facts.world)
   }
 
   /** @throws NoConnection, or the server's error */
   async list(): Promise<PreparedList> {
     return this.#scanning.use(async (connection) => {
       const xids = await listXids(connection)
-      this.#xids = new Map(xids.map((xid) => [xid.gid, xid]))
-      const processes = await this.#count(connection)
-      const branches = xids.map(({ gid, owner }) => ({
-        gid,
-        ageMs: this.#ageOf(gid),
-        mayEnd: true,
-        owner: ownerOf(owner, connection.server.owner.start),
-      }))
-      return { branches, processes }
+      await this.#owners.look(connection, xids)
+      const now = this.#world.now()
+      const before = this.#listedSince
+      this.#listedSince = new Map(xids.map(({ gid }) => [gid, before.get(gid) ?? now]))
+      const branches = xids.map(({ gid, owner: began }) => {
+        const preparedForMs = now - (this.#listedSince.get(gid) ?? now)
+        const ageMs = Math.max(preparedForMs, this.#ageOf(gid))
+        const owner = ownerOf(began, connection.server.owner.start)
+        return { gid, ageMs, preparedForMs, mayEnd: true, owner }
+      })
+      return { branches, processes: await this.#count(connection) }
     })
   }
 
   /**
    * XA RECOVER tells no age. The id has the second in which its transaction began, by the clock of
-   * its process: good enough for courtesy and for a person's eye, and nothing else rests on it.
+   * its process: good enough for a person's eye, and nothing rests on it.
    */
   #ageOf(gid: string): number {
     const reading = readGid(gid, this.#app)
-    if (reading.kind !== 'ours') return Infinity
+    if (reading.kind !== 'ours') return 0
     const bytes = Buffer.from(reading.gid.txid, 'base64url')
     if (bytes.length !== TXID_BYTES) return 0
     const wrap = SECOND_BITS + 1
@@ -111,39 +117,48 @@ export class PreparedBranches {
   /** Never rejects. */
   async end(gid: Gid, decision: 'commit' | 'abort'): Promise<EndAnswer> {
     try {
-      return await this.#asking.use((connection) => this.#end(connection, gid, decision))
+      const sent = await this.#asking.use((connection) => this.#send(connection, gid, decision))
+      // By another connection, once this one is given back: no use holds two.
+      return sent === 'sent' ? await this.#confirm(gid, decision) : sent
     } catch (error) {
       return { answer: 'unknown', cause: error instanceof NoConnection ? error.cause : error }
     }
   }
 
-  async #end(
+  async #send(
     connection: ServiceConnection,
     gid: Gid,
     decision: 'commit' | 'abort',
-  ): Promise<EndAnswer> {
-    const text = formatGid(gid)
-    const known = this.#xids.get(text) ?? (await this.#find(connection, text))
-    if (known === undefined) return { answer: 'missing' }
-    const statement = `XA ${decision === 'commit' ? 'COMMIT' : 'ROLLBACK'} ${known.literal}`
-    for (let attempt = 1; ; attempt += 1) {
-      const reply = await connection.send(statement)
-      if (reply.kind === 'answered') return { answer: 'done' }
-      if (isRolledBack(reply)) return { answer: decision === 'commit' ? 'missing' : 'done' }
-      if (!isUnknownId(reply)) return { answer: 'unknown', cause: causeOf(reply) }
-      // So it says of one that is not there, and of one whose owner's connection lives.
-      const listed = await this.#find(connection, text)
-      if (listed === undefined) return { answer: 'missing' }
-      if (attempt >= TRIES) return { answer: 'unknown', cause: causeOf(reply) }
-      if (attempt === 1 && !(await endOwner(connection, listed))) {
-        return { answer: 'unknown', cause: causeOf(reply) }
+  ): Promise<EndAnswer | 'sent'> {
+    const listed = await find(connection, formatGid(gid))
+    if (listed === undefined) return { answer: 'missing' }
+    if ((await this.#owners.free(connection, listed)) === 'owned') {
+      return {
+        answer: 'unknown',
+        cause: new Error('the connection that prepared it is still there'),
       }
-      await this.#world.rest(BETWEEN_MS)
     }
+    const verb = decision === 'commit' ? 'COMMIT' : 'ROLLBACK'
+    const reply = await connection.send(`XA ${verb} ${listed.literal}`)
+    if (reply.kind === 'answered' || isRolledBack(reply)) return 'sent'
+    // Of one that somebody else has just ended, and of one that somebody still owns.
+    const isGone = isUnknownId(reply) && (await find(connection, listed.gid)) === undefined
+    return isGone ? { answer: 'missing' } : { answer: 'unknown', cause: causeOf(reply) }
   }
 
-  async #find(connection: ServiceConnection, gid: string): Promise<Xid | undefined> {
-    return (await listXids(connection)).find((xid) => xid.gid === gid)
+  /** What the receipt says of the end: committed with the branch, or gone with it. */
+  async #confirm(gid: Gid, decision: 'commit' | 'abort'): Promise<EndAnswer> {
+    const receipt = await this.#askReceipt(gid)
+    switch (receipt.answer) {
+      case 'found':
+        return decision === 'commit' ? { answer: 'done' } : contradiction(gid)
+      case 'absent':
+        return decision === 'commit' ? { answer: 'missing' } : { answer: 'done' }
+      case 'waits':
+        return stuck(gid)
+      case 'unknown':
+        return receipt
+    }
   }
 }
 
@@ -153,32 +168,27 @@ function ownerOf(owner: Xid['owner'], start: number): string {
   return `connection ${owner.connection}${owner.start === start ? '' : ', before a restart'}`
 }
 
-/** As in transaction/txid.ts. */
-const SECOND_BITS = 0x03ffffff
-
-/**
- * Ends the connection that owns a decided branch, if it is surely that one. What its process had still
- * to say there is the same end, or nothing.
- *
- * @returns whether the branch may be free soon
- */
-async function endOwner(connection: ServiceConnection, { owner }: Xid): Promise<boolean> {
-  if (owner?.start !== connection.server.owner.start) return false
-  return endConnection(connection, owner.connection)
+async function find(connection: ServiceConnection, gid: string): Promise<Xid | undefined> {
+  return (await listXids(connection)).find((xid) => xid.gid === gid)
 }
 
-/** Ends one of this user's connections. @returns whether it is gone, or going */
-export async function endConnection(
-  connection: ServiceConnection,
-  number: number,
-): Promise<boolean> {
-  const rows = await connection.rows(
-    `SELECT 1 FROM information_schema.PROCESSLIST
-WHERE ID = ${number} AND USER = SUBSTRING_INDEX(USER(), '@', 1)`,
-  )
-  // Gone already: its branch is free in a moment.
-  if (rows.length === 0) return true
-  const reply = await connection.send(`KILL CONNECTION ${number}`)
-  // 1094: no such connection any more.
-  return reply.kind === 'answered' || (reply.kind === 'refused' && reply.error.errno === 1094)
+/** The server said OK, and still has the branch's locks. */
+function stuck(gid: Gid): EndAnswer {
+  const cause = new AssentError({
+    code: 'ASSENT_UNCLEAR',
+    outcome: 'unknown',
+    message:
+      `${gid.branch} answered that a branch was ended, and still holds its locks. If that stays so, ` +
+      `restart that server: the branch is listed again then, and recovered`,
+  })
+  return { answer: 'unknown', cause }
+}
+
+function contradiction(gid: Gid): EndAnswer {
+  const cause = new AssentError({
+    code: 'ASSENT_INVARIANT',
+    outcome: 'unknown',
+    message: `Impossible: ${gid.branch} has the receipt of a branch that was rolled back.`,
+  })
+  return { answer: 'unknown', cause }
 }

@@ -98,7 +98,22 @@ VALUES (${values}) ON DUPLICATE KEY UPDATE asked = asked + 1`,
     // An abort needs no stored row: the owner's claim died with its transaction.
     await connection.rollBack()
     if (listed.kind !== 'answered') return unknown(listed)
+    await this.#makeDurable(connection)
     return { answer: 'absent', memory: listed.rows.length > 0 ? 'remembered' : 'forgotten' }
+  }
+
+  /**
+   * That the row is absent may itself only be seen:
+   *
+   *   1. the decider's server prepares its branch, durably, and can't write its binary log
+   *   2. it rolls the branch back, in memory: the claim is gone, and is found absent here
+   *   3. the voters are rolled back; the server is killed, before anything of 2 is flushed
+   *   4. the branch is prepared again, and a decider that is found prepared is committed
+   *
+   * So an absence counts once something that was written after it is durable.
+   */
+  async #makeDurable(connection: ServiceConnection): Promise<void> {
+    await connection.acknowledged(() => connection.rows(ownWriteSql(this.#facts.names)))
   }
 
   /** Our UPDATE of the row comes after it in both logs, so when our COMMIT is durable, it is. */
@@ -134,8 +149,11 @@ VALUES (${values}) ON DUPLICATE KEY UPDATE asked = asked + 1`,
     }
   }
 
-  /** Removes a claim that nobody will decide by. Tried once: what is left is seen by the witness. */
-  async withdraw(txid: string): Promise<void> {
+  /**
+   * Removes a claim that nobody will decide by. Tried once: what is left is seen by the witness. Never
+   * rejects. @returns whether it is surely gone
+   */
+  async withdraw(txid: string): Promise<boolean> {
     const { names, connections } = this.#facts
     try {
       await connections.use((connection) =>
@@ -143,8 +161,9 @@ VALUES (${values}) ON DUPLICATE KEY UPDATE asked = asked + 1`,
           connection.rows(`DELETE FROM ${names.mark} WHERE txid = ${quote(txid)}`),
         ),
       )
+      return true
     } catch {
-      // The register was not reached, or would not: the caller is told as it is.
+      return false
     }
   }
 
@@ -215,7 +234,10 @@ VALUES (${values}) ON DUPLICATE KEY UPDATE asked = asked + 1`,
     const opened = Buffer.from(world.randomBytes(EPOCH_BYTES)).toString('base64url')
     await connection.acknowledged(async () => {
       if (failover === 'lossy') {
-        await connection.rows(`DELETE FROM ${names.epoch} WHERE server <> ${present}`)
+        // Who waits for a claim's lock on one of them makes every other claim wait behind him.
+        const others = `FROM ${names.epoch} WHERE server <> ${present}`
+        await connection.rows(`SELECT id ${others} FOR UPDATE NOWAIT`)
+        await connection.rows(`DELETE ${others}`)
       }
       await connection.rows(
         `INSERT INTO ${names.epoch} (id, server) VALUES (${quote(opened)}, ${present})`,

@@ -102,6 +102,10 @@ CREATE TABLE IF NOT EXISTS ${names.resolution} (
 ) ENGINE = InnoDB;
 
 INSERT IGNORE INTO ${names.server} (version) VALUES (${SCHEMA_VERSION});
+
+-- Never empty: a session without unique checks locks an empty table as a whole.
+INSERT IGNORE INTO ${names.mark} (txid, decision, app, register, epoch, participants)
+VALUES ('-', 'abort', '', '', '', '[]');
 `
 }
 

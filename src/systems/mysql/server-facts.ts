@@ -15,7 +15,18 @@ export interface ServerFacts {
   readonly version: string
   readonly owner: Owner
   readonly access: 'writable' | 'read-only'
+  /** Whether commits are also written to a binary log, which has its own say after a crash. */
+  readonly binlog: 'on' | 'off'
+  /** What the session had before a branch was begun on it: see `IDLE_VARIABLE`. In seconds. */
+  readonly idleSeconds: number
 }
+
+/**
+ * After how long the server ends a session that is idle inside a transaction. MySQL has no such time-out:
+ * what it ends is a session that is idle for so long, whatever it does.
+ */
+export const IDLE_VARIABLE = { mariadb: 'idle_transaction_timeout', mysql: 'wait_timeout' } as const
+
 
 const known = new WeakMap<object, ServerFacts>()
 
@@ -27,16 +38,19 @@ export function knownFacts(link: Link): ServerFacts | undefined {
 
 /** @throws AssentError `ASSENT_UNSUPPORTED`, or whatever the server answered instead */
 export async function readFacts(name: string, link: Link): Promise<ServerFacts> {
-  const [first] = rowsOf(await link.send('SELECT VERSION(), CONNECTION_ID(), @@global.read_only'))
-  const [version, connection, readOnly] = first ?? []
+  const [first] = rowsOf(
+    await link.send('SELECT VERSION(), CONNECTION_ID(), @@global.read_only, @@global.log_bin'),
+  )
+  // Its own word for the connection: a proxy tells its clients numbers of its own making.
+  const [version, connection, readOnly, binlog] = first ?? []
   const flavour = /mariadb/i.test(version ?? '') ? 'mariadb' : 'mysql'
   requireVersion(name, flavour, version ?? 'unknown')
   // Both are of this statement's own moment, so that their difference never varies.
   const schema = flavour === 'mariadb' ? 'information_schema' : 'performance_schema'
   const [second] = rowsOf(
     await link.send(
-      `SELECT UNIX_TIMESTAMP() - VARIABLE_VALUE FROM ${schema}.GLOBAL_STATUS
-WHERE VARIABLE_NAME = 'UPTIME'`,
+      `SELECT UNIX_TIMESTAMP() - VARIABLE_VALUE, @@session.${IDLE_VARIABLE[flavour]}
+FROM ${schema}.GLOBAL_STATUS WHERE VARIABLE_NAME = 'UPTIME'`,
     ),
   )
   const facts: ServerFacts = {
@@ -44,6 +58,8 @@ WHERE VARIABLE_NAME = 'UPTIME'`,
     version: version ?? 'unknown',
     owner: { connection: Number(connection), start: Math.round(Number(second?.[0])) },
     access: readOnly === '0' ? 'writable' : 'read-only',
+    binlog: binlog === '0' ? 'off' : 'on',
+    idleSeconds: Number(second?.[1]),
   }
   known.set(link.key, facts)
   return facts

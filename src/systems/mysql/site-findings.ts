@@ -15,6 +15,7 @@ export const SETTINGS = [
   'binlog_format',
   'innodb_doublewrite',
   'innodb_flush_log_at_trx_commit',
+  'innodb_flush_method',
   'log_bin',
   'sync_binlog',
   'wsrep_on',
@@ -58,7 +59,17 @@ function durabilityFindings(settings: Settings): readonly Finding[] {
     ['innodb_doublewrite', settings.get('innodb_doublewrite') !== 'OFF', 'ON'],
     ['sync_binlog', !hasBinlog || settings.get('sync_binlog') === '1', '1'],
   ]
-  return demands.flatMap(([name, isMet, value]): readonly Finding[] => {
+  const method: readonly Finding[] =
+    settings.get('innodb_flush_method') === 'nosync'
+      ? [
+          mustChange(
+            'ASSENT_NOT_DURABLE',
+            'innodb_flush_method is nosync, so a crash can undo what was answered',
+            'Take it out of the server’s configuration, and restart it',
+          ),
+        ]
+      : []
+  const demanded = demands.flatMap(([name, isMet, value]): readonly Finding[] => {
     const is = settings.get(name) ?? 'unknown'
     if (isMet) return name === 'sync_binlog' && !hasBinlog ? [] : [ok(`${name} is ${is}`)]
     return [
@@ -69,6 +80,7 @@ function durabilityFindings(settings: Settings): readonly Finding[] {
       ),
     ]
   })
+  return [...demanded, ...method]
 }
 
 function xaFindings(settings: Settings): readonly Finding[] {

@@ -36,11 +36,12 @@ export async function listPrepared(
   return {
     replication: replicationOf(rows[0]?.[4]),
     processes: Math.max(1, Number(rows[0]?.[3] ?? 1)),
-    branches: rows.flatMap(([gid, ageMs, mayEnd, , , owner]) =>
-      gid == null
-        ? []
-        : [{ gid, ageMs: Number(ageMs), mayEnd: mayEnd === 't', owner: `role ${owner ?? ''}` }],
-    ),
+    branches: rows.flatMap(([gid, age, mayEnd, , , owner]) => {
+      if (gid == null) return []
+      const ageMs = Number(age)
+      const role = `role ${owner ?? ''}`
+      return [{ gid, ageMs, preparedForMs: ageMs, mayEnd: mayEnd === 't', owner: role }]
+    }),
   }
 }
 

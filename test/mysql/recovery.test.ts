@@ -1,0 +1,233 @@
+/**
+ * What another process does with what was left behind on MariaDB.
+ */
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { Over } from '../../src/engine/index.ts'
+import { nodeWorld } from '../../src/platform/node-world.ts'
+import type { Branch } from '../../src/ports/index.ts'
+import { formatTransactionId } from '../../src/protocol/index.ts'
+import type { Gid } from '../../src/protocol/index.ts'
+import { assentOver, freshApp, openParticipant, openStore, runOn } from '../support/pairs.ts'
+import type { Kind, Pairing, Stores } from '../support/pairs.ts'
+import { mysqlBranch } from '../support/mysql-branch.ts'
+
+const PAIRS: readonly (readonly [Kind, Kind])[] = [
+  ['postgres', 'mariadb by mysql2'],
+  ['mariadb with a binary log', 'postgres'],
+  ['mariadb by mariadb', 'mariadb with a binary log'],
+]
+
+type Both = 'orders' | 'stock'
+
+interface Leftover {
+  readonly id: string
+  readonly gid: Gid
+  readonly decider: Branch
+  readonly voter: Branch
+  /** As its process dies: the connections are cut. */
+  vanish(): void
+}
+
+/** A transaction decided by orders, with a row in each, whose process does nothing more. */
+async function leaveBehind(
+  app: string,
+  stores: Stores<Both>,
+  step: 'voted' | 'decided',
+): Promise<Leftover> {
+  const orders = openParticipant(app, 'orders', stores.orders)
+  const stock = openParticipant(app, 'stock', stores.stock)
+  await stock.readyToMark()
+  const epoch = await orders.currentEpoch()
+  const txid = Buffer.from(nodeWorld.randomBytes(15)).toString('base64url')
+  const id = { app, register: 'orders', epoch, txid }
+  const request = {
+    txid,
+    access: 'write',
+    isolation: undefined,
+    deadline: nodeWorld.now() + 60_000,
+    timeoutMs: 60_000,
+    waiting: new Over(),
+    firstClaim: () => undefined,
+  } as const
+  const mark = { id, participants: ['orders', 'stock'] }
+  const gid = { ...id, branch: 'stock' }
+  const voter = await stock.join({ ...request, gid })
+  const decider = await orders.join({ ...request, gid: { ...id, branch: 'orders' } })
+  for (const branch of [voter, decider]) {
+    await runOn(branch, 'insert into t values (1)')
+    branch.seal()
+  }
+  expect(await decider.claim(mark)).toEqual({ answer: 'yes' })
+  expect(await voter.vote(mark, gid)).toEqual({ answer: 'yes' })
+  if (step === 'decided') expect(await decider.commit()).toEqual({ answer: 'yes' })
+  const vanish = (): void => {
+    decider.cut()
+    voter.cut()
+  }
+  onTestFinished(vanish)
+  return { id: formatTransactionId(id), gid, decider, voter, vanish }
+}
+
+async function fate({ app, stores }: Pairing<Both>): Promise<unknown> {
+  return {
+    orders: await stores.orders.count(),
+    stock: await stores.stock.count(),
+    prepared: await stores.stock.prepared(app),
+  }
+}
+
+const COMMITTED = { orders: 1, stock: 1, prepared: [] }
+const ABORTED = { orders: 0, stock: 0, prepared: [] }
+
+async function open(orders: Kind, stock: Kind): Promise<{ app: string; stores: Stores<Both> }> {
+  const app = freshApp()
+  const [first, second] = await Promise.all([openStore(orders, app), openStore(stock, app)])
+  return { app, stores: { orders: first, stock: second } }
+}
+
+describe.each(PAIRS)('a voter on another system: orders on %s, stock on %s', (orders, stock) => {
+  test('is rolled back when its process died before the decision', async () => {
+    const { app, stores } = await open(orders, stock)
+    const leftover = await leaveBehind(app, stores, 'voted')
+    leftover.vanish()
+    const pairing = assentOver(app, stores)
+    await expect.poll(() => fate(pairing), { timeout: 15_000 }).toEqual(ABORTED)
+    expect(await pairing.assent.outcome(leftover.id)).toEqual({ outcome: 'aborted' })
+  })
+
+  test('is committed when its process died after the decision', async () => {
+    const { app, stores } = await open(orders, stock)
+    const leftover = await leaveBehind(app, stores, 'decided')
+    leftover.vanish()
+    const pairing = assentOver(app, stores)
+    await expect.poll(() => fate(pairing), { timeout: 15_000 }).toEqual(COMMITTED)
+    expect(await pairing.assent.outcome(leftover.id)).toEqual({ outcome: 'committed' })
+  })
+
+  test('is left alone while its process may still decide (fault 63)', async () => {
+    const { app, stores } = await open(orders, stock)
+    const leftover = await leaveBehind(app, stores, 'voted')
+    const pairing = assentOver(app, stores)
+    for (let round = 0; round < 2; round += 1) {
+      expect(await pairing.assent.recover()).toMatchObject([{ reason: 'running' }])
+    }
+    expect(await stores.stock.prepared(app)).toHaveLength(1)
+    expect(await leftover.decider.commit()).toEqual({ answer: 'yes' })
+    await expect.poll(() => fate(pairing), { timeout: 15_000 }).toEqual(COMMITTED)
+  })
+
+  test('is ended as decided although the connection that prepared it is still open', async () => {
+    const { app, stores } = await open(orders, stock)
+    const { voter, gid } = await leaveBehind(app, stores, 'decided')
+    const pairing = assentOver(app, stores)
+    await expect.poll(() => fate(pairing), { timeout: 15_000 }).toEqual(COMMITTED)
+    // Its process wakes up: whatever it hears, the branch has ended, and it is not told otherwise.
+    expect((await voter.end('commit', gid)).answer).not.toBe('done')
+    expect(await fate(pairing)).toEqual(COMMITTED)
+  })
+
+  test('by many processes at once ends the same (fault 62)', async () => {
+    const { app, stores } = await open(orders, stock)
+    const leftover = await leaveBehind(app, stores, 'decided')
+    leftover.vanish()
+    const all = Array.from({ length: 4 }, () => assentOver(app, stores))
+    await Promise.all(all.map(({ assent }) => assent.recover()))
+    const [first] = all
+    if (first === undefined) throw new Error('none')
+    await expect.poll(() => fate(first), { timeout: 15_000 }).toEqual(COMMITTED)
+    const alarms = all.flatMap(({ reports }) => reports).filter((each) => /lost|van/.test(each.type))
+    expect(alarms).toEqual([])
+  })
+
+  test('whose vote was lost is an alarm, and never a success', async () => {
+    const { app, stores } = await open(orders, stock)
+    const leftover = await leaveBehind(app, stores, 'decided')
+    const found = assentOver(app, stores)
+    await found.assent.close()
+    // A hand rolls it back, as a restore of this database would lose it.
+    expect(await leftover.voter.end('abort', leftover.gid)).toEqual({ answer: 'done' })
+    const other = openParticipant(app, 'stock', stores.stock)
+    expect(await other.endPrepared(leftover.gid, 'commit')).toEqual({ answer: 'missing' })
+    expect(await other.ask(leftover.gid)).toMatchObject({ answer: 'absent' })
+  })
+})
+
+describe('a decider that its server left prepared', () => {
+  test('is committed by whoever finds it, and reported', async () => {
+    const app = freshApp()
+    const stores: Stores<Both> = {
+      orders: await openStore('mariadb with a binary log', app),
+      stock: await openStore('postgres', app),
+    }
+    const leftover = await leaveBehind(app, stores, 'voted')
+    // As a crash inside XA COMMIT … ONE PHASE does.
+    const { link, xid } = mysqlBranch(leftover.decider).lent
+    expect(await link.send(`XA PREPARE ${xid ?? ''}`)).toMatchObject({ kind: 'answered' })
+    leftover.vanish()
+    const pairing = assentOver(app, stores)
+    await expect.poll(() => fate(pairing), { timeout: 15_000 }).toEqual(COMMITTED)
+    expect(await stores.orders.prepared(app)).toEqual([])
+    expect(pairing.reports).toContainEqual({
+      type: 'decider-prepared',
+      participant: 'orders',
+      gid: `${leftover.id}.orders`,
+    })
+    expect(await pairing.assent.outcome(leftover.id)).toEqual({ outcome: 'committed' })
+  })
+})
+
+describe('what is prepared by others', () => {
+  test('is left alone: of another app, made by hand, of nobody that we know', async () => {
+    const app = freshApp()
+    const stores = { stock: await openStore('mariadb by mysql2', app) }
+    const participant = openParticipant(app, 'stock', stores.stock)
+    const epoch = await participant.currentEpoch()
+    const txid = 'A'.repeat(20)
+    const others = [
+      // A decider of another app: not ours to commit.
+      `'A1.${app}x.stock.${epoch}.${txid}','stock.1.1',16723`,
+      // Like ours, without the connection.
+      `'A1.${app}.stock.${epoch}.${txid}','stock',16723`,
+      // Another format.
+      `'A1.${app}.stock.${epoch}.${txid}','stock.1.1',1`,
+      `X'00ff27',X'5c',7`,
+    ]
+    const sql = (text: string): Promise<unknown> => stores.stock.sql(text)
+    for (const xid of others) {
+      const own = openParticipant(app, 'stock', stores.stock)
+      const branch = await own.join({
+        txid,
+        access: 'write',
+        gid: { app, register: 'stock', epoch, txid, branch: 'stock' },
+        isolation: undefined,
+        deadline: nodeWorld.now() + 10_000,
+        timeoutMs: 10_000,
+        waiting: new Over(),
+        firstClaim: () => undefined,
+      })
+      const { link, xid: begun } = mysqlBranch(branch).lent
+      for (const text of [
+        `XA END ${begun ?? ''}`,
+        `XA ROLLBACK ${begun ?? ''}`,
+        `XA START ${xid}`,
+        'INSERT INTO t VALUES (1)',
+        `XA END ${xid}`,
+        `XA PREPARE ${xid}`,
+      ]) {
+        expect(await link.send(text)).toMatchObject({ kind: 'answered' })
+      }
+      branch.cut()
+    }
+    onTestFinished(async () => {
+      for (const xid of others) await sql(`XA ROLLBACK ${xid}`).catch(() => undefined)
+    })
+    const { assent, reports } = assentOver(app, stores)
+    const left = await assent.recover()
+    const ours = left.filter(({ gid }) => gid.includes(app))
+    expect(ours.map(({ reason }) => reason).sort()).toEqual(['other-app', 'unreadable'])
+    expect(await stores.stock.count()).toBe(0)
+    expect(reports.filter(({ type }) => type === 'recovered')).toEqual([])
+    const listed = await stores.stock.sql('XA RECOVER')
+    expect(listed.length).toBeGreaterThanOrEqual(4)
+  })
+})
