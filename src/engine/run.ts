@@ -6,21 +6,8 @@
  * machines and recovery own the ending. A statement that was not awaited is drained first.
  * Never: sends anything of the commit path itself.
  */
-import {
-  AssentError,
-  NO_EPOCH,
-  formatTransactionId,
-  registerOf,
-  settle,
-} from '../protocol/index.ts'
-import type {
-  Gid,
-  Joined,
-  OnePhasePlan,
-  Plan,
-  TransactionId,
-  TwoPhasePlan,
-} from '../protocol/index.ts'
+import { AssentError, formatTransactionId, settle } from '../protocol/index.ts'
+import type { OnePhasePlan, Plan, TransactionId, TwoPhasePlan } from '../protocol/index.ts'
 import type {
   Branch,
   BranchFault,
@@ -33,6 +20,8 @@ import type {
 import { commitOnePhase, commitTwoPhase } from './commit.ts'
 import type { Commitment } from './commit.ts'
 import type { Running } from './interpret.ts'
+import { Joining, endLateJoin, faultOf } from './joining.ts'
+import { Naming, joinedOf } from './naming.ts'
 import { onePhaseError, twoPhaseError } from './outcome-error.ts'
 import type { Recovery } from './recover.ts'
 import type { Over } from './over.ts'
@@ -69,39 +58,13 @@ export interface Committed<T> {
   readonly id: string
 }
 
-class Joining {
-  readonly name: string
-  /** Whoever waits for it finds `joined` or `failure` set already: they are set by its first waiter. */
-  readonly branch: Promise<Branch>
-  joined: Branch | undefined
-  failure: { readonly error: unknown } | undefined
-
-  constructor(name: string, branch: Promise<Branch>) {
-    this.name = name
-    this.branch = branch
-    branch.then(
-      (joined) => {
-        this.joined = joined
-      },
-      (error: unknown) => {
-        this.failure = { error }
-      },
-    )
-  }
-}
-
 export class Run {
   readonly #setting: RunSetting
   readonly #options: RunOptions
   /** In the order of joining. */
   readonly #joinings: Joining[] = []
   #stage: 'working' | 'settled' = 'working'
-  /** The register, once a branch has begun that had to name it: it never changes afterwards. */
-  #named: Promise<string> | undefined
-  #namedRegister: string | undefined
-  /** The epoch that went along with it, or with a first claim: no mark may name another. */
-  #namedEpoch: string | undefined
-  #claimedEpoch: string | undefined
+  readonly #naming: Naming
   #plan: Plan | undefined
   /** A participant that was used after the work had ended. */
   #late: string | undefined
@@ -110,6 +73,9 @@ export class Run {
   constructor(setting: RunSetting, options: RunOptions) {
     this.#setting = setting
     this.#options = options
+    const { app, participants } = setting
+    const { txid, decider, reads, over } = options
+    this.#naming = new Naming({ app, txid, decider, reads, over, participants })
   }
 
   /** The roles, once they are settled. */
@@ -147,50 +113,11 @@ export class Run {
       firstClaim: () => (access === 'write' ? this.#firstClaim(name, participant) : undefined),
     }
     if (access === 'write' && participant.namesRegister === 'when it begins') {
-      const before = [...this.#joinings]
-      this.#named ??= this.#nameRegister(name, before)
-      return this.#beginNamed(participant, request, this.#named, cold)
+      const gid = this.#naming.name(name, this.#joinings, cold)
+      return gid.then((named) => participant.join({ ...request, gid: named }))
     }
     if (cold === undefined) return participant.join(request)
     return over.unless(cold).then(() => participant.join(request))
-  }
-
-  /** Whoever would decide among those that have begun, as `settle` would have it. */
-  async #nameRegister(name: string, before: readonly Joining[]): Promise<string> {
-    // Whether one of them can prepare is known once it has joined; one that fails takes no part.
-    await Promise.allSettled(before.map(({ branch }) => branch))
-    const joined = this.#joined(before.flatMap((joining) => joining.joined ?? []))
-    this.#namedRegister = registerOf(name, joined, this.#wish)
-    return this.#namedRegister
-  }
-
-  /** A branch that names its register, and the register's epoch, with its first words. */
-  async #beginNamed(
-    participant: Participant,
-    request: JoinRequest,
-    named: Promise<string>,
-    cold: Promise<void> | undefined,
-  ): Promise<Branch> {
-    const { over, txid } = this.#options
-    if (cold !== undefined) await over.unless(cold)
-    const register = await over.unless(named)
-    const isOwn = register === participant.name
-    const epoch = isOwn ? NO_EPOCH : await over.unless(this.#nameEpoch(register))
-    const gid: Gid = { app: this.#setting.app, register, epoch, txid, branch: participant.name }
-    return participant.join({ ...request, gid })
-  }
-
-  /** The epoch that all voters and the claim name: read once. */
-  async #nameEpoch(register: string): Promise<string> {
-    const epoch = this.#claimedEpoch ?? (await this.#participant(register).currentEpoch())
-    this.#namedEpoch ??= epoch
-    return this.#namedEpoch
-  }
-
-  /** The decider that was asked for; not a declared reader, as an app-wide wish may turn out. */
-  get #wish(): string | undefined {
-    const { decider, reads } = this.#options
-    return decider !== undefined && reads.has(decider) ? undefined : decider
   }
 
   /**
@@ -198,16 +125,15 @@ export class Run {
    * because a third branch joins or one can't prepare, the mark is written anew in the end.
    */
   #firstClaim(name: string, participant: Participant): Mark | undefined {
-    const { reads, decider, txid } = this.#options
+    const { decider, txid } = this.#options
     if (this.#joinings.length < 2) return undefined
-    const writers = this.#joinings.filter((joining) => !reads.has(joining.name))
-    const register = this.#namedRegister ?? decider ?? writers[1]?.name
-    const isDecider = writers.length > 1 && name === register
+    const writers = this.#writers()
+    const isDecider = name === (this.#naming.register ?? decider ?? writers[1]?.name)
     const others = writers.filter((joining) => joining.name !== name)
-    if (!isDecider || others.some(({ joined }) => joined?.canPrepare === false)) return undefined
-    const epoch = this.#namedEpoch ?? participant.knownEpoch()
+    if (writers.length < 2 || !isDecider) return undefined
+    if (others.some(({ joined }) => joined?.canPrepare === false)) return undefined
+    const epoch = this.#naming.claims(participant.knownEpoch())
     if (epoch === undefined) return undefined
-    this.#claimedEpoch = epoch
     const id = { app: this.#setting.app, register: name, epoch, txid }
     return { id, participants: [name, ...others.map((joining) => joining.name)] }
   }
@@ -221,7 +147,8 @@ export class Run {
     let value: T
     try {
       value = await over.unless(Promise.resolve(work()))
-      if (this.#isRegisterMissing()) await over.unless(this.#joinRegister())
+      const missing = this.#naming.missingAmong(this.#writers())
+      if (missing !== undefined) await over.unless(this.join(missing))
       if (!this.#sealIfQuiet()) await over.unless(this.#drainAndSeal())
     } catch (error) {
       throw await this.#rollBack({ kind: 'thrown', error })
@@ -235,30 +162,10 @@ export class Run {
     return { value, id }
   }
 
-  /** Two or more wrote, and the register that one of them had to name is not among them. */
-  #isRegisterMissing(): boolean {
-    if (this.#named === undefined) return false
-    const writers = this.#joinings.filter(({ name }) => !this.#options.reads.has(name))
-    return writers.length > 1 && writers.every(({ name }) => name !== this.#namedRegister)
-  }
-
-  /** It joins for its claim alone. */
-  async #joinRegister(): Promise<void> {
-    if (this.#namedRegister !== undefined) await this.join(this.#namedRegister)
-  }
-
-  #joined(branches: readonly Branch[]): readonly Joined[] {
-    const { reads } = this.#options
-    return branches.map(({ name, canPrepare }) => ({
-      name,
-      access: reads.has(name) ? 'read' : 'write',
-      canPrepare,
-    }))
-  }
-
   #settle(): Plan | AssentError {
-    const wish = this.#namedRegister ?? this.#options.decider
-    const settled = settle(this.#joined(this.#branches()), wish, this.#options.receipt)
+    const { decider, reads, receipt } = this.#options
+    const wish = this.#naming.register ?? decider
+    const settled = settle(joinedOf(this.#branches(), reads), wish, receipt)
     if ('plan' in settled) return settled.plan
     return cannotPrepare(settled.refused, wish)
   }
@@ -343,7 +250,7 @@ export class Run {
   /** The one that branches have named, or the decider has claimed with; or the present one. */
   #knownEpoch({ decider }: TwoPhasePlan): string | undefined {
     const joining = this.#joinings.find(({ name }) => name === decider)
-    const named = this.#namedEpoch ?? joining?.joined?.claimed?.id.epoch
+    const named = this.#naming.epoch ?? joining?.joined?.claimed?.id.epoch
     return named ?? this.#participant(decider).knownEpoch()
   }
 
@@ -438,37 +345,13 @@ export class Run {
     return branches
   }
 
+  #writers(): readonly Joining[] {
+    return this.#joinings.filter(({ name }) => !this.#options.reads.has(name))
+  }
+
   #participant(name: string): Participant {
     const participant = this.#setting.participants.get(name)
     if (participant === undefined) throw new Error(`${name} is not configured`)
     return participant
-  }
-}
-
-/** A participant that could not be had is missing from the work, like a statement that failed. */
-function faultOf({ name, joined, failure }: Joining): BranchFault | undefined {
-  if (failure === undefined) return joined?.fault()
-  const { error } = failure
-  return {
-    code: 'ASSENT_UNCLEAR',
-    outcome: 'aborted',
-    message:
-      `${name} could not take part, its error was caught, and the transaction went on: ` +
-      (error instanceof Error ? error.message.replace(/\.$/, '') : String(error)),
-    cause: error,
-  }
-}
-
-/** A branch whose BEGIN is answered after its transaction has ended is rolled back then. */
-async function endLateJoin(joining: Joining): Promise<void> {
-  if (joining.joined !== undefined) return
-  try {
-    const branch = await joining.branch
-    branch.seal(() => undefined)
-    // Nobody waits for what its caller has sent in the meantime.
-    branch.cut()
-    await branch.end('abort', undefined)
-  } catch {
-    // It never joined.
   }
 }

@@ -68,7 +68,9 @@ async function open(
     },
     rows: () => database.count(),
     marks: async () =>
-      (await database.sql("select txid from mark where txid <> '-'")).map((row) => String(row['txid'])),
+      (await database.sql("select txid from mark where txid <> '-'")).map((row) =>
+        String(row['txid']),
+      ),
     unlist: async (epoch) => {
       await database.sql('delete from epoch where id = ?', [epoch])
     },

@@ -137,10 +137,10 @@ describe('databases that disagree because of it are told, never silently', () =>
 
   test('an abort without the register, which comes back with a commit', async () => {
     const shop = await openDatabases()
-    const { id, vanish } = await leaveBehind(shop, 'decided')
-    vanish()
+    const leftover = await leaveBehind(shop, 'decided')
+    leftover.vanish()
     const blind = operatorOf(shop, ['stock'])
-    const given = await offer(blind, id, 'abort', 'called lost')
+    const given = await offer(blind, leftover.id, 'abort', 'called lost')
     expect(ends(await resolveAsOffered(blind, given, ADA))).toEqual(['done'])
     expect(await operatorOf(shop).contradictions()).toMatchObject([
       { participant: 'stock', byHand: 'abort', registerSays: 'commit' },
@@ -153,10 +153,10 @@ describe('databases that disagree because of it are told, never silently', () =>
 
   test('a commit without the register, which comes back with nothing', async () => {
     const shop = await openDatabases()
-    const { id, vanish } = await leaveBehind(shop, 'voted')
-    vanish()
+    const leftover = await leaveBehind(shop, 'voted')
+    leftover.vanish()
     const blind = operatorOf(shop, ['stock'])
-    const given = await offer(blind, id, 'commit', 'called lost')
+    const given = await offer(blind, leftover.id, 'commit', 'called lost')
     expect(ends(await resolveAsOffered(blind, given, ADA))).toEqual(['done'])
     expect(await operatorOf(shop).contradictions()).toMatchObject([
       { participant: 'stock', byHand: 'commit', registerSays: 'nothing' },

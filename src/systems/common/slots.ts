@@ -120,14 +120,14 @@ export class Slots<C> {
 
   async #open(slot: Slot<C>): Promise<C> {
     if (this.#closed) throw new NoConnection('the Assent object was closed')
-    let opened: C | undefined
-    opened = await this.#keeping.open(() => {
+    const lent: { connection?: C } = {}
+    lent.connection = await this.#keeping.open(() => {
       // What was under way is answered `lost`; the next use connects anew.
-      if (slot.connection !== opened) return
+      if (slot.connection !== lent.connection) return
       if (slot.state === 'free') slot.connection = undefined
       else slot.state = 'broken'
     })
-    return opened
+    return lent.connection
   }
 
   #giveBack(slot: Slot<C>): void {

@@ -25,7 +25,7 @@ interface Mysql2Core {
   readonly stream: { destroy(): void; ref?(): void; unref?(): void }
   query(
     options: object,
-    callback: (error: unknown, result: unknown, fields: unknown) => void,
+    callback: (error: Error | null, result: unknown, fields: unknown) => void,
   ): unknown
   on(event: 'error', listener: (error: unknown) => void): unknown
   removeListener(event: 'error', listener: (error: unknown) => void): unknown
@@ -109,8 +109,8 @@ class Mysql2Link implements Link {
       () =>
         new Promise((resolve, reject) => {
           this.#core.query({ ...OUR_WAY, sql: text }, (error, result) => {
-            if (error === null || error === undefined) resolve(readResult(result))
-            else reject(error as Error)
+            if (error === null) resolve(readResult(result))
+            else reject(error)
           })
         }),
     )

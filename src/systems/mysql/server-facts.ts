@@ -27,7 +27,6 @@ export interface ServerFacts {
  */
 export const IDLE_VARIABLE = { mariadb: 'idle_transaction_timeout', mysql: 'wait_timeout' } as const
 
-
 const known = new WeakMap<object, ServerFacts>()
 
 /** What is known already, and lasts as long as the connection. (A replica may have been promoted.) */

@@ -95,7 +95,7 @@ export class ServiceConnection {
   /** One statement; the connection is not to be used again once one was lost. Never rejects. */
   async send(text: string): Promise<Reply> {
     const { link } = this.#held.connection
-    const cancel = this.#world.timer(ANSWER_MS, () => link.cut(), 'awaited')
+    const cancel = cutAfter(this.#world, ANSWER_MS, link)
     const reply = await link.send(text)
     cancel()
     if (reply.kind === 'lost') this.#stage = 'unclear'
@@ -168,7 +168,7 @@ async function open(
   try {
     const link = await within(world, driver.connect())
     link.onBroken(onBroken)
-    const cancel = world.timer(OPEN_MS, () => link.cut(), 'awaited')
+    const cancel = cutAfter(world, OPEN_MS, link)
     try {
       const facts = await readFacts(participant, link)
       for (const text of sessionOf(facts)) {
@@ -185,6 +185,14 @@ async function open(
   } catch (cause) {
     throw new NoConnection('the connection for recovery could not be opened', { cause })
   }
+}
+
+/** @returns a function that calls it off */
+function cutAfter(world: World, ms: number, link: Link): () => void {
+  const cut = (): void => {
+    link.cut()
+  }
+  return world.timer(ms, cut, 'awaited')
 }
 
 /** A connection, or an error in time; one that comes later is cut. */

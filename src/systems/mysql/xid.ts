@@ -52,7 +52,7 @@ export function readXid(formatId: string, gtridLength: string, hex: string): Xid
     const owner = { connection: parseInt(connection, 36), start: parseInt(start, 36) }
     return { literal, gid: `${gtrid}.${branch}`, owner }
   }
-  // Like one of ours, and not to be read: reported as such. Anything else is a stranger's.
-  const gid = isOurs ? `${gtrid}.${bqual}` : `xa:${formatId}:${hex}`
+  // Like one of ours, and not to be read: no gid has a slash. Anything else is a stranger's.
+  const gid = isOurs ? `${gtrid}/${bqual}` : `xa:${formatId}:${hex}`
   return { literal, gid, owner: undefined }
 }
