@@ -37,9 +37,7 @@ export function adviseDecider(
       },
     ]
   }
-  const why =
-    `${first} decides best: MySQL and MariaDB commit more safely than they prepare, and the register ` +
-    'is then known as they begin'
+  const why = `${first} decides best: MySQL and MariaDB without a binary log are not prepared at all where they decide`
   return advised(first, decider, why)
 }
 

@@ -7,6 +7,7 @@ import { nodeWorld } from '../../src/platform/node-world.ts'
 import type { Branch } from '../../src/ports/index.ts'
 import { formatTransactionId } from '../../src/protocol/index.ts'
 import type { Gid } from '../../src/protocol/index.ts'
+import { makeTxid } from '../../src/transaction/txid.ts'
 import { freshApp, openParticipant, openStore, runOn } from './pairs.ts'
 import type { Kind, Stores } from './pairs.ts'
 
@@ -31,7 +32,7 @@ export async function leaveBehind(
   const stock = openParticipant(app, 'stock', stores.stock)
   await stock.readyToMark()
   const epoch = await orders.currentEpoch()
-  const txid = Buffer.from(nodeWorld.randomBytes(15)).toString('base64url')
+  const txid = makeTxid(nodeWorld)
   const id = { app, register: 'orders', epoch, txid }
   const request = {
     txid,

@@ -157,10 +157,10 @@ export function doctorFindings(settings: Settings, { flavour }: ServerFacts): re
   if (isOn(settings, 'log_bin')) {
     findings.push(
       advice(
-        'MariaDB with a binary log: a crash inside the commit of a decider leaves its branch prepared, ' +
-          'which recovery commits; and the binary log is not safe for XA over a crash (MDEV-21469, ' +
-          'MDEV-31949, MDEV-32830): a replica can miss a branch that ends after the restart',
-        'Let it decide, so that it prepares nothing; after a crash of it, compare its replicas',
+        'MariaDB with a binary log: that log is not safe for XA over a crash (MDEV-21469, MDEV-31949, ' +
+          'MDEV-32830), so a replica can differ after one; a decider that is found prepared then is ' +
+          'committed by recovery',
+        'After a crash of it, run assent recover, and compare its replicas',
       ),
     )
   }

@@ -150,7 +150,8 @@ export class Site {
     return {
       server: `${product} ${/^[0-9.]*[0-9]/.exec(server.version)?.[0] ?? server.version}${binlog}`,
       canPrepare: true,
-      asDecider: 'better',
+      // With a binary log it is prepared even where it decides: see `branch.ts`.
+      asDecider: isOn(settings, 'log_bin') ? 'no matter' : 'better',
       findings: [
         ...serverFindings(settings, server),
         ...(await examineXa(connection)),
