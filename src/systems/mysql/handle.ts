@@ -32,16 +32,16 @@ export function makeHandle(
   pool: object,
   join: Join,
 ): object {
-  const handle: Record<string, unknown> = {}
+  const statements: Record<string, unknown> = {}
   for (const method of STATEMENT_METHODS[system]) {
-    handle[method] = (...args: readonly unknown[]) => run(join, method, args)
+    statements[method] = (...args: readonly unknown[]) => run(join, method, args)
   }
+  // Most transactions never ask for it.
   let connection: object | undefined
-  Object.defineProperty(handle, 'connection', {
+  return Object.defineProperty({ ...statements }, 'connection', {
     enumerable: true,
-    get: () => (connection ??= guardedConnection(name, pool, handle)),
+    get: () => (connection ??= guardedConnection(name, pool, statements)),
   })
-  return handle
 }
 
 /** Joins, then runs the statement; the order of calls is the order of statements. */
@@ -50,9 +50,8 @@ async function run(join: Join, method: string, args: readonly unknown[]): Promis
   return branch.run(method, args)
 }
 
-function guardedConnection(name: string, pool: object, handle: object): object {
-  const connection: Record<string | symbol, unknown> = { ...handle }
-  delete connection['connection']
+function guardedConnection(name: string, pool: object, statements: object): object {
+  const connection: Record<string | symbol, unknown> = { ...statements }
   for (const method of NO_OPS) connection[method] = () => Promise.resolve()
   connection[Symbol.asyncDispose] = () => Promise.resolve()
   for (const method of CONTROL) {
