@@ -1,6 +1,5 @@
 import { spawnSync } from 'node:child_process'
 import { describe, expect, test } from 'vitest'
-import fc from 'fast-check'
 import { completionFor } from '../../src/cli/completion.ts'
 import { adviseDecider } from '../../src/cli/decider-advice.ts'
 import { EXIT_CODES, exitCodesText, worst } from '../../src/cli/exit-codes.ts'
@@ -108,33 +107,45 @@ describe('a decision by hand', () => {
       (decision): AskAnswer => ({ answer: 'found', decision }),
     ),
   ]
-  const facts = fc.record({
-    wish: fc.constantFrom('commit', 'abort'),
-    register: fc.constantFrom(...answers),
-    registerIs: fc.constantFrom('expected', 'called lost'),
-    receipts: fc.constantFrom([], ['stock']),
-    unread: fc.constantFrom([], ['ledger']),
-    prepared: fc.constantFrom([], ['stock']),
-    ends: fc.constantFrom('allowed', 'of another owner'),
-    decider: fc.constantFrom('prepared', 'not prepared'),
-  } as const)
+  const wishes = ['commit', 'abort'] as const
+  const lists = [[], ['stock']] as const
+  /** All that can be known, in every combination. */
+  const all: readonly ResolutionFacts[] = answers.flatMap((register) =>
+    wishes.flatMap((wish) =>
+      (['expected', 'called lost'] as const).flatMap((registerIs) =>
+        lists.flatMap((receipts) =>
+          lists.flatMap((unread) =>
+            lists.flatMap((prepared) =>
+              (['allowed', 'of another owner'] as const).flatMap((ends) =>
+                (['prepared', 'not prepared'] as const).map((decider) => {
+                  const known = { wish, register, registerIs, receipts, unread }
+                  return { ...known, prepared, ends, decider }
+                }),
+              ),
+            ),
+          ),
+        ),
+      ),
+    ),
+  )
 
   test('never contradicts a register or a receipt, nor does what recovery can do', () => {
-    fc.assert(
-      fc.property(facts, (given: ResolutionFacts) => {
-        const { plan } = planResolution(given)
-        if (plan === 'refuse') return
-        const { register, registerIs, receipts, unread, prepared, wish, ends, decider } = given
-        const isHeld = register.answer === 'absent' && register.memory === 'forgotten'
-        const isSilent = register.answer === 'unknown' || register.answer === 'not-configured'
-        expect(plan).toBe(isHeld ? 'decide-there' : 'without-register')
-        expect(isHeld || (isSilent && registerIs === 'called lost')).toBe(true)
-        expect(wish === 'commit' || receipts.length === 0).toBe(true)
-        expect(unread).toEqual([])
-        expect(prepared).not.toEqual([])
-        expect([ends, decider]).toEqual(['allowed', 'not prepared'])
-      }),
-    )
+    let planned = 0
+    for (const given of all) {
+      const { plan } = planResolution(given)
+      if (plan === 'refuse') continue
+      planned += 1
+      const { register, registerIs, receipts, unread, prepared, wish, ends, decider } = given
+      const isHeld = register.answer === 'absent' && register.memory === 'forgotten'
+      const isSilent = register.answer === 'unknown' || register.answer === 'not-configured'
+      expect(plan).toBe(isHeld ? 'decide-there' : 'without-register')
+      expect(isHeld || (isSilent && registerIs === 'called lost')).toBe(true)
+      expect(wish === 'commit' || receipts.length === 0).toBe(true)
+      expect(unread).toEqual([])
+      expect(prepared).not.toEqual([])
+      expect([ends, decider]).toEqual(['allowed', 'not prepared'])
+    }
+    expect([all.length, planned]).toEqual([1_280, 12])
   })
 
   test('is possible where a person is needed, both ways', () => {

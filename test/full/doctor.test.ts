@@ -91,15 +91,15 @@ test.each(SERVERS)(
 )
 
 test('doctor creates nothing, and measures a forced write once the tables are there', async () => {
-  const { url, sql } = await freshDatabase('first')
+  const database = await freshDatabase('first')
   const tables = "select to_regclass('assent.mark') is not null as there"
-  const before = json(await examine(url, '--json'))
+  const before = json(await examine(database.url, '--json'))
   expect(before).toMatchObject({ participants: { orders: { canPrepare: true } } })
-  expect(await sql(tables)).toEqual([{ there: false }])
+  expect(await database.sql(tables)).toEqual([{ there: false }])
   await assent(['migrate', '--app', 'shop', '--participant', 'orders=env:URL'], {
-    env: { URL: url },
+    env: { URL: database.url },
   })
-  const after = json(await examine(url, '--json'))
+  const after = json(await examine(database.url, '--json'))
   expect(after).toMatchObject({
     participants: { orders: { forcedWriteMs: expect.any(Number) as number } },
   })
