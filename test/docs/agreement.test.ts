@@ -8,6 +8,7 @@ import {
 } from '../../src/protocol/index.ts'
 import type { Row } from '../../src/protocol/index.ts'
 import { DEFINITE_ANSWERS } from '../../src/systems/pg/answers.ts'
+import * as mysqlSchema from '../../src/systems/mysql/schema.ts'
 import { schemaNames, schemaSql } from '../../src/systems/pg/schema.ts'
 import { PROMISES } from '../model/promises.ts'
 import { blocks, read, table, tables } from './markdown.ts'
@@ -41,7 +42,9 @@ describe('docs/errors.md', () => {
 })
 
 test('docs/reference/schema.md prints the schema exactly', () => {
-  expect(blocks(read('docs/reference/schema.md'), 'sql')[0]).toBe(schemaSql(schemaNames('assent')))
+  const [pg, mysql] = blocks(read('docs/reference/schema.md'), 'sql')
+  expect(pg).toBe(schemaSql(schemaNames('assent')))
+  expect(mysql).toBe(mysqlSchema.schemaSql(mysqlSchema.schemaNames('assent')))
 })
 
 test.each([

@@ -55,6 +55,7 @@ test('one system never imports another', () => {
     if (!target.startsWith('.')) return false
     const from = file.split(path.sep)[1]
     const parts = path.relative(src, path.resolve(src, path.dirname(file), target)).split(path.sep)
+    // But for what is no system's own.
     return parts[0] === 'systems' && parts[1] !== from && parts[1] !== 'common'
   })
   expect(strange).toEqual([])

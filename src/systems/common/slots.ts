@@ -26,8 +26,8 @@ export interface Keeping<C> {
 
 export interface Held<C> {
   readonly connection: C
-  /** It is left in a state in which nobody else may have it. */
-  breaks(): void
+  /** Whether it is left in a state in which nobody else may have it, as of now. */
+  readonly breaks: (isBroken: boolean) => void
 }
 
 interface Slot<C> {
@@ -70,8 +70,8 @@ export class Slots<C> {
       this.#keeping.keepAlive(connection, 'yes')
       return await use({
         connection,
-        breaks: () => {
-          slot.state = 'broken'
+        breaks: (isBroken) => {
+          slot.state = isBroken ? 'broken' : 'busy'
         },
       })
     } finally {

@@ -7,7 +7,7 @@
  * COMMIT was answered with an OK.
  */
 import type { World } from '../../ports/index.ts'
-import { NoConnection, Slots } from '../common/slots.ts'
+import { CONNECT_MS, NoConnection, Slots } from '../common/slots.ts'
 import type { Held, Keeping } from '../common/slots.ts'
 import { causeOf, surprise } from './answers.ts'
 import type { Driver, Link, Reply, Rows } from './driver.ts'
@@ -18,8 +18,6 @@ import type { ServerFacts } from './server-facts.ts'
 export const SERVICE_CONNECTIONS = 4
 /** How long one statement may go unanswered before its connection is cut. */
 const ANSWER_MS = 30_000
-/** How long to wait for a new connection. */
-const OPEN_MS = 5_000
 /** An idle one is closed after this. */
 export const IDLE_MS = 30_000
 
@@ -155,7 +153,7 @@ export class ServiceConnection {
 
   /** Whoever had it is done. */
   end(): void {
-    if (this.#stage !== 'outside') this.#held.breaks()
+    if (this.#stage !== 'outside') this.#held.breaks(true)
   }
 }
 
@@ -168,7 +166,7 @@ async function open(
   try {
     const link = await within(world, driver.connect())
     link.onBroken(onBroken)
-    const cancel = cutAfter(world, OPEN_MS, link)
+    const cancel = cutAfter(world, CONNECT_MS, link)
     try {
       const facts = await readFacts(participant, link)
       for (const text of sessionOf(facts)) {
@@ -200,10 +198,10 @@ async function within(world: World, connecting: Promise<Link>): Promise<Link> {
   let isLate = false
   const late = Promise.withResolvers<never>()
   const cancel = world.timer(
-    OPEN_MS,
+    CONNECT_MS,
     () => {
       isLate = true
-      late.reject(new Error(`no connection within ${OPEN_MS / 1_000} s`))
+      late.reject(new Error(`no connection within ${CONNECT_MS / 1_000} s`))
     },
     'awaited',
   )

@@ -34,12 +34,8 @@ import { endPrepared, listPrepared } from './prepared.ts'
 import { Register } from './register.ts'
 import { schemaNames } from './schema.ts'
 import type { SchemaNames } from './schema.ts'
-import {
-  IDLE_MS,
-  NoConnection,
-  SERVICE_CONNECTIONS,
-  ServiceConnections,
-} from './service-connections.ts'
+import { NoConnection } from '../common/slots.ts'
+import { IDLE_MS, SERVICE_CONNECTIONS, ServiceConnections } from './service-connections.ts'
 import { Site } from './site.ts'
 
 /** Options of `pg(pool, options)`. */

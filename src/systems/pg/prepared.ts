@@ -10,7 +10,8 @@ import type { PreparedList } from '../../ports/index.ts'
 import { readEnd } from './answers.ts'
 import { REPLICATION, endStatement, replicationOf } from './mark.ts'
 import type { Replication } from './mark.ts'
-import { NoConnection, answered } from './service-connections.ts'
+import { NoConnection } from '../common/slots.ts'
+import { answered } from './service-connections.ts'
 import type { ServiceConnections } from './service-connections.ts'
 
 /**

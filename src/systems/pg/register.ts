@@ -21,7 +21,7 @@ import { acknowledged } from './acknowledged.ts'
 import { isYoungSql, openEpochSql, readEpochSql } from './epochs.ts'
 import type { Failover } from './epochs.ts'
 import type { SchemaNames } from './schema.ts'
-import { NoConnection } from './service-connections.ts'
+import { NoConnection } from '../common/slots.ts'
 import type { ServiceConnection, ServiceConnections } from './service-connections.ts'
 
 /** How long *Ask* waits for a key that somebody has. Short: it is asked again. */

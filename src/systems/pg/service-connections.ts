@@ -10,6 +10,8 @@
  */
 import { AssentError } from '../../protocol/index.ts'
 import type { World } from '../../ports/index.ts'
+import { CONNECT_MS, NoConnection, Slots } from '../common/slots.ts'
+import type { Held } from '../common/slots.ts'
 import type { PgClient, PgPool } from './driver.ts'
 import { sameTags } from './answers.ts'
 import { withoutSecrets } from './connect-errors.ts'
@@ -22,17 +24,12 @@ import type { Statement } from './wire.ts'
 export const SERVICE_CONNECTIONS = 4
 /** How long one message may go unanswered before its connection is cut. */
 const ANSWER_MS = 30_000
-/** How long to wait for a free connection, or for a new one to be opened. */
-const CONNECT_MS = 5_000
 /** An idle one is closed after this. */
 export const IDLE_MS = 30_000
 
 export interface ServiceConnection {
   send(statements: readonly Statement[]): Promise<Reply>
 }
-
-/** The connection could not be had, so nothing was said. */
-export class NoConnection extends Error {}
 
 /**
  * Sends statements whose errors are the caller's.
@@ -49,12 +46,6 @@ export async function answered(
   return reply
 }
 
-interface Slot {
-  client: PgClient | undefined
-  state: 'free' | 'busy' | 'broken'
-  idleSince: number
-}
-
 export class ServiceConnections {
   readonly #participant: string
   readonly #via: 'direct' | 'session-pooler'
@@ -62,11 +53,7 @@ export class ServiceConnections {
   readonly #options: object | undefined
   readonly #applicationName: string
   readonly #world: World
-  readonly #slots: Slot[] = []
-  readonly #limit: number
-  readonly #idleMs: number
-  readonly #waiting = new Set<(slot: Slot) => void>()
-  #closed = false
+  readonly #slots: Slots<PgClient>
 
   constructor(facts: {
     readonly participant: string
@@ -86,8 +73,19 @@ export class ServiceConnections {
     this.#options = facts.options
     this.#applicationName = facts.applicationName
     this.#world = facts.world
-    this.#limit = facts.limit
-    this.#idleMs = facts.idleMs
+    this.#slots = new Slots({
+      world: facts.world,
+      limit: facts.limit,
+      idleMs: facts.idleMs,
+      keeping: {
+        open: (onBroken) => this.#open(onBroken),
+        close: (client) => this.#end(client),
+        keepAlive: (client, how) => {
+          if (how === 'yes') client.ref?.()
+          else client.unref?.()
+        },
+      },
+    })
   }
 
   /**
@@ -95,79 +93,18 @@ export class ServiceConnections {
    *
    * @throws NoConnection with the reason as `cause`
    */
-  async use<T>(use: (connection: ServiceConnection) => Promise<T>): Promise<T> {
-    const slot = await this.#take()
-    try {
-      slot.client ??= await this.#open(slot)
-      slot.client.ref?.()
-      return await use({ send: (statements) => this.#send(slot, statements) })
-    } finally {
-      this.#giveBack(slot)
-    }
+  use<T>(use: (connection: ServiceConnection) => Promise<T>): Promise<T> {
+    return this.#slots.use((held) => use({ send: (statements) => this.#send(held, statements) }))
   }
 
   /** Ends every connection; one that is busy is ended by its user, as soon as it is given back. */
-  async close(): Promise<void> {
-    this.#closed = true
-    const idle = this.#slots.filter((slot) => slot.state === 'free')
-    await Promise.all(idle.map((slot) => this.#drop(slot)))
+  close(): Promise<void> {
+    return this.#slots.close()
   }
 
-  async #take(): Promise<Slot> {
-    if (this.#closed) throw new NoConnection('the Assent object was closed')
-    const free = this.#slots.find((slot) => slot.state === 'free')
-    if (free !== undefined) {
-      free.state = 'busy'
-      return free
-    }
-    if (this.#slots.length < this.#limit) {
-      const slot: Slot = { client: undefined, state: 'busy', idleSince: 0 }
-      this.#slots.push(slot)
-      return slot
-    }
-    return this.#wait()
-  }
-
-  #wait(): Promise<Slot> {
-    return new Promise((resolve, reject) => {
-      const receive = (slot: Slot): void => {
-        cancel()
-        resolve(slot)
-      }
-      const giveUp = (): void => {
-        this.#waiting.delete(receive)
-        reject(new NoConnection('every connection for recovery is busy'))
-      }
-      const cancel = this.#world.timer(CONNECT_MS, giveUp, 'awaited')
-      this.#waiting.add(receive)
-    })
-  }
-
-  #giveBack(slot: Slot): void {
-    if (slot.state === 'broken' || this.#closed) void this.#drop(slot)
-    slot.client?.unref?.()
-    slot.idleSince = this.#world.now()
-    slot.state = 'free'
-    const [next] = this.#waiting
-    if (next === undefined) {
-      void this.#closeWhenIdle(slot, slot.idleSince)
-      return
-    }
-    this.#waiting.delete(next)
-    slot.state = 'busy'
-    next(slot)
-  }
-
-  async #closeWhenIdle(slot: Slot, since: number): Promise<void> {
-    if (this.#idleMs === Infinity) return
-    await this.#world.rest(this.#idleMs)
-    if (slot.state === 'free' && slot.idleSince === since) await this.#drop(slot)
-  }
-
-  async #open(slot: Slot): Promise<PgClient> {
-    if (this.#closed) throw new NoConnection('the Assent object was closed')
+  async #open(onBroken: () => void): Promise<PgClient> {
     try {
-      return await this.#connect(slot)
+      return await this.#connect(onBroken)
     } catch (cause) {
       throw new NoConnection('the connection for recovery could not be opened', {
         cause: withoutSecrets(cause),
@@ -175,14 +112,9 @@ export class ServiceConnections {
     }
   }
 
-  async #connect(slot: Slot): Promise<PgClient> {
+  async #connect(onBroken: () => void): Promise<PgClient> {
     const client = this.#makeClient()
-    client.on('error', () => {
-      // The link broke. What was under way is answered `lost`; the next use connects anew.
-      if (slot.client !== client) return
-      if (slot.state === 'free') slot.client = undefined
-      else slot.state = 'broken'
-    })
+    client.on('error', onBroken)
     const cancel = this.#cutAfter(CONNECT_MS, client)
     try {
       await client.connect()
@@ -222,22 +154,19 @@ export class ServiceConnections {
     return new this.#pool.Client(config as never)
   }
 
-  async #send(slot: Slot, statements: readonly Statement[]): Promise<Reply> {
-    const { client } = slot
-    if (client === undefined) return { kind: 'lost', cause: new Error('the connection was closed') }
+  async #send(
+    { connection: client, breaks }: Held<PgClient>,
+    statements: readonly Statement[],
+  ): Promise<Reply> {
     const cancel = this.#cutAfter(ANSWER_MS, client)
     const reply = await send(client, statements)
     cancel()
     // One that is left inside a transaction is as good as broken for the next use.
-    const isUsable = reply.kind === 'answered' && reply.status === 'I'
-    slot.state = isUsable ? 'busy' : 'broken'
+    breaks(reply.kind !== 'answered' || reply.status !== 'I')
     return reply
   }
 
-  async #drop(slot: Slot): Promise<void> {
-    const { client } = slot
-    slot.client = undefined
-    if (client === undefined) return
+  async #end(client: PgClient): Promise<void> {
     // An idle one does not keep the process alive; whoever awaits its end does.
     client.ref?.()
     const cancel = this.#cutAfter(CONNECT_MS, client)

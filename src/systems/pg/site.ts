@@ -25,7 +25,8 @@ import {
   tableFactsOf,
   tableFindings,
 } from './site-findings.ts'
-import { NoConnection, answered } from './service-connections.ts'
+import { NoConnection } from '../common/slots.ts'
+import { answered } from './service-connections.ts'
 import type { ServiceConnection, ServiceConnections } from './service-connections.ts'
 
 /** The longest that our DDL waits for a lock. */
