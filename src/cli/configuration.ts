@@ -12,7 +12,7 @@ import { nodeWorld } from '../platform/node-world.ts'
 import type { ParticipantDefinition } from '../ports/index.ts'
 import { AssentError } from '../protocol/index.ts'
 import { openParticipants } from '../transaction/open-participants.ts'
-import type { AssentSetting, Definitions } from '../transaction/open-participants.ts'
+import type { AssentSetting, Definitions } from '../transaction/create-assent.ts'
 import { CommandError } from './exit-codes.ts'
 import { participantOf } from './participants.ts'
 import type { UrlParticipant } from './participants.ts'
@@ -38,7 +38,7 @@ export interface Configured {
 export async function configure(flags: ConfigurationFlags): Promise<Configured> {
   const setting = hasFlags(flags) ? await ofFlags(flags) : await ofFile(fileOf(flags.config))
   try {
-    const participants = openParticipants(setting, nodeWorld)
+    const participants = openParticipants(setting, nodeWorld, () => undefined)
     if (participants.size === 0) throw wrong('the configuration has no participants')
     const { app, decider } = setting
     return { operator: new Operator({ app, participants, world: nodeWorld }), decider }

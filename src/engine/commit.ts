@@ -6,21 +6,26 @@
  */
 import { assertNever, onePhase, twoPhase } from '../protocol/index.ts'
 import type { Gid, OnePhasePlan, TransactionId, TwoPhasePlan } from '../protocol/index.ts'
-import type { Branch, Mark, Participant, World } from '../ports/index.ts'
+import type { Branch, Mark, Participant, Tracer, World } from '../ports/index.ts'
 import { backoffMs } from './backoff.ts'
 import { Awaited, interpret, named } from './interpret.ts'
 import type { Hearer, Machine, Performed, Running } from './interpret.ts'
+import type { Meters } from './meters.ts'
 import type { Over } from './over.ts'
 import type { Recovery } from './recover.ts'
+import { ask } from './traced.ts'
 
 export interface Commitment {
   readonly branches: readonly Branch[]
   readonly participant: (name: string) => Participant
   readonly recovery: Recovery
   readonly world: World
+  readonly meters: Meters
   readonly over: Over
   /** After which `over` comes, at the latest. */
   readonly timeoutMs: number
+  /** Undefined while nobody listens. The branches tell it themselves. */
+  readonly tracer: Tracer | undefined
   /** Called once, when nothing is left for this process to do. */
   readonly onFinished: () => void
 }
@@ -68,7 +73,7 @@ class TwoPhaseMessages implements Machine<
     this.#id = id
     this.#mark = { id, participants: [plan.decider, ...plan.voters] }
     this.#commitment = commitment
-    this.#awaited = new Awaited(commitment.world, commitment.timeoutMs)
+    this.#awaited = new Awaited(commitment.world, commitment.timeoutMs, commitment.meters)
   }
 
   step(state: twoPhase.TwoPhaseState, event: twoPhase.TwoPhaseEvent): twoPhase.TwoPhaseStep {
@@ -125,12 +130,15 @@ class TwoPhaseMessages implements Machine<
   #claim(hearer: TwoPhaseHearer): Performed {
     const decider = this.#branch(this.#plan.decider)
     const claim = decider.claim(this.#mark)
-    return this.#awaited.answer(decider, claim, hearer, (answer) => ({ type: 'claimed', answer }))
+    return this.#awaited.answer('claim', decider, claim, hearer, (answer) => ({
+      type: 'claimed',
+      answer,
+    }))
   }
 
   #commitReader(branch: string, hearer: TwoPhaseHearer): Performed {
     const reader = this.#branch(branch)
-    return this.#awaited.answer(reader, reader.commit(), hearer, (answer) => ({
+    return this.#awaited.answer('commit-reader', reader, reader.commit(), hearer, (answer) => ({
       type: 'reader-committed',
       branch,
       answer,
@@ -140,7 +148,7 @@ class TwoPhaseMessages implements Machine<
   #vote(branch: string, hearer: TwoPhaseHearer): Performed {
     const voter = this.#branch(branch)
     const vote = voter.vote(this.#mark, this.#gid(branch))
-    return this.#awaited.answer(voter, vote, hearer, (answer) => ({
+    return this.#awaited.answer('vote', voter, vote, hearer, (answer) => ({
       type: 'voted',
       branch,
       answer,
@@ -150,16 +158,19 @@ class TwoPhaseMessages implements Machine<
   #decide(hearer: TwoPhaseHearer): Performed {
     const decider = this.#branch(this.#plan.decider)
     const commit = decider.commit()
-    return this.#awaited.answer(decider, commit, hearer, (answer) => ({ type: 'decided', answer }))
+    return this.#awaited.answer('decide', decider, commit, hearer, (answer) => ({
+      type: 'decided',
+      answer,
+    }))
   }
 
   async #ask(): Promise<twoPhase.TwoPhaseEvent> {
-    const { world, over, participant } = this.#commitment
+    const { world, over, participant, tracer } = this.#commitment
     this.#asks += 1
     if (this.#asks > 1) {
       await world.sleep(backoffMs(ASK_BACKOFF, this.#asks - 1, world), over.signal)
     }
-    const answer = await participant(this.#plan.decider).ask(this.#id)
+    const answer = await ask(tracer, participant(this.#plan.decider), this.#id)
     return { type: 'asked', answer }
   }
 
@@ -167,7 +178,8 @@ class TwoPhaseMessages implements Machine<
     if (decision === 'commit') this.#applied.push(name)
     const branch = this.#branch(name)
     const gid = this.#plan.voters.includes(name) ? this.#gid(name) : undefined
-    return this.#awaited.bounded(branch, branch.end(decision, gid), hearer, (answer) => ({
+    const phase = decision === 'commit' ? 'apply' : 'undo'
+    return this.#awaited.bounded(phase, branch, branch.end(decision, gid), hearer, (answer) => ({
       type: 'ended',
       branch: name,
       answer,
@@ -216,7 +228,7 @@ class OnePhaseMessages implements Machine<
     this.begin = onePhase.begin(plan)
     this.over = commitment.over
     this.#commitment = commitment
-    this.#awaited = new Awaited(commitment.world, commitment.timeoutMs)
+    this.#awaited = new Awaited(commitment.world, commitment.timeoutMs, commitment.meters)
   }
 
   step(state: onePhase.OnePhaseState, event: onePhase.OnePhaseEvent): onePhase.OnePhaseStep {
@@ -245,7 +257,7 @@ class OnePhaseMessages implements Machine<
       case 'commit-reader': {
         const { branch } = effect
         const reader = named(this.#commitment.branches, branch)
-        return this.#awaited.answer(reader, reader.commit(), hearer, (answer) => ({
+        return this.#awaited.answer('commit-reader', reader, reader.commit(), hearer, (answer) => ({
           type: 'reader-committed',
           branch,
           answer,
@@ -253,7 +265,7 @@ class OnePhaseMessages implements Machine<
       }
       case 'commit': {
         const writer = named(this.#commitment.branches, effect.branch)
-        return this.#awaited.answer(writer, writer.commit(), hearer, (answer) => ({
+        return this.#awaited.answer('decide', writer, writer.commit(), hearer, (answer) => ({
           type: 'committed',
           answer,
         }))
@@ -261,11 +273,17 @@ class OnePhaseMessages implements Machine<
       case 'undo': {
         const { branch } = effect
         const undone = named(this.#commitment.branches, branch)
-        return this.#awaited.bounded(undone, undone.end('abort', undefined), hearer, (answer) => ({
-          type: 'ended',
-          branch,
-          answer,
-        }))
+        return this.#awaited.bounded(
+          'undo',
+          undone,
+          undone.end('abort', undefined),
+          hearer,
+          (answer) => ({
+            type: 'ended',
+            branch,
+            answer,
+          }),
+        )
       }
       case 'tell-committed':
       case 'tell-aborted':

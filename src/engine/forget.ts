@@ -18,13 +18,19 @@ import { Troubles } from './troubles.ts'
 import { isAborted } from './unless-aborted.ts'
 import { lookForDecisions } from './witness.ts'
 
+/** Since when, on the clock on the wall, marks pile up, and why. */
+export interface Pausing {
+  readonly sinceMs: number
+  readonly error: unknown
+}
+
 export class Forgetting {
   readonly #app: string
   readonly #setting: RecoverySetting
   readonly #retentionMs: number
   readonly #alarms: Alarms
   /** Participants for which a pause was reported, and nothing has gone well since. */
-  readonly #paused = new Set<string>()
+  readonly #paused = new Map<string, Pausing>()
 
   constructor(app: string, setting: RecoverySetting, retentionMs: number) {
     this.#app = app
@@ -49,6 +55,11 @@ export class Forgetting {
         this.#pause(participant.name, error)
       }
     }
+  }
+
+  /** Whether marks pile up because of this participant. */
+  pausing(participant: string): Pausing | undefined {
+    return this.#paused.get(participant)
   }
 
   /** Goes through one participant's marks now. @throws when its own database can't be read */
@@ -119,7 +130,7 @@ export class Forgetting {
 
   #pause(participant: string, error: unknown): void {
     if (this.#paused.has(participant)) return
-    this.#paused.add(participant)
+    this.#paused.set(participant, { sinceMs: this.#setting.world.wallMs(), error })
     this.#setting.report({ type: 'forgetting-paused', participant, error })
   }
 }

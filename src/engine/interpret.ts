@@ -9,6 +9,7 @@
 import { AssentError, invariant } from '../protocol/index.ts'
 import type { Branch, World } from '../ports/index.ts'
 import { LIMITS } from './limits.ts'
+import type { Meters, Phase } from './meters.ts'
 import type { Over } from './over.ts'
 
 /** A machine that runs: `told` when the caller may be told. */
@@ -160,6 +161,9 @@ function bug(cause: unknown): AssentError {
 /** A branch that has a message of ours unanswered. */
 interface Unanswered {
   readonly branch: Branch
+  readonly phase: Phase
+  /** On `World.now()`. */
+  readonly sentAt: number
   /** When its bound began, on `World.now()`; undefined while there is none. */
   since: number | undefined
   /** Ending a branch is what frees everybody else: it is only bounded. */
@@ -172,13 +176,17 @@ interface Unanswered {
  */
 export class Awaited<Event> {
   readonly #world: World
+  readonly #meters: Meters
   #isBounding: boolean
   readonly #unanswered: Unanswered[] = []
   /** One timer for all of a transaction's messages. */
   #cancelTimer: (() => void) | undefined
+  /** While an answer is heard: when it came, which is when whatever follows from it is sent. */
+  #heardAt: number | undefined
 
-  constructor(world: World, timeoutMs: number) {
+  constructor(world: World, timeoutMs: number, meters: Meters) {
     this.#world = world
+    this.#meters = meters
     this.#isBounding = timeoutMs > LIMITS.answerMs
   }
 
@@ -191,22 +199,24 @@ export class Awaited<Event> {
 
   /** Has the answer heard, as an event. `cutAll` may turn it into `unknown`. */
   answer<A>(
+    phase: Phase,
     branch: Branch,
     answer: Promise<A>,
     hearer: Hearer<Event>,
     event: (answer: A) => Event,
   ): Performed {
-    return this.#await(branch, 'cut when over', answer, hearer, event)
+    return this.#await(phase, branch, 'cut when over', answer, hearer, event)
   }
 
   /** The same of an answer that is only bounded. */
   bounded<A>(
+    phase: Phase,
     branch: Branch,
     answer: Promise<A>,
     hearer: Hearer<Event>,
     event: (answer: A) => Event,
   ): Performed {
-    return this.#await(branch, 'only bounded', answer, hearer, event)
+    return this.#await(phase, branch, 'only bounded', answer, hearer, event)
   }
 
   cutAll(): void {
@@ -219,19 +229,23 @@ export class Awaited<Event> {
   }
 
   #await<A>(
+    phase: Phase,
     branch: Branch,
     kind: Unanswered['kind'],
     answer: Promise<A>,
     hearer: Hearer<Event>,
     event: (answer: A) => Event,
   ): Performed {
-    const unanswered: Unanswered = { branch, since: undefined, kind }
+    const sentAt = this.#heardAt ?? this.#world.now()
+    const unanswered: Unanswered = { branch, phase, sentAt, since: undefined, kind }
     this.#unanswered.push(unanswered)
     if (this.#isBounding) this.#beginBound(unanswered)
     answer.then(
       (answered) => {
-        this.#isAnswered(unanswered)
+        const now = this.#isAnswered(unanswered)
+        this.#heardAt = now
         hearer.hear(event(answered))
+        this.#heardAt = undefined
       },
       (error: unknown) => {
         this.#isAnswered(unanswered)
@@ -241,8 +255,12 @@ export class Awaited<Event> {
     return 'sent'
   }
 
-  #isAnswered(answered: Unanswered): void {
+  /** @returns when */
+  #isAnswered(answered: Unanswered): number {
     this.#unanswered.splice(this.#unanswered.indexOf(answered), 1)
+    const now = this.#world.now()
+    this.#meters.answered(answered.branch.name, answered.phase, now - answered.sentAt)
+    return now
   }
 
   #beginBound(unanswered: Unanswered): void {

@@ -12,12 +12,13 @@ export class Joining {
   joined: Branch | undefined
   failure: { readonly error: unknown } | undefined
 
-  constructor(name: string, branch: Promise<Branch>) {
+  /** `as`: what the engine takes the branch for, where that is not the branch itself. */
+  constructor(name: string, branch: Promise<Branch>, as?: (branch: Branch) => Branch) {
     this.name = name
     this.branch = branch
     branch.then(
       (joined) => {
-        this.joined = joined
+        this.joined = as === undefined ? joined : as(joined)
       },
       (error: unknown) => {
         this.failure = { error }

@@ -94,7 +94,10 @@ export class Naming {
   /** The register, if it has to join for its claim alone: others wrote, and have named it. */
   missingAmong(writers: readonly Joining[]): string | undefined {
     const register = this.#register
-    if (register === undefined || writers.length < 2) return undefined
+    if (register === undefined) return undefined
+    const isAlone =
+      writers.length < 2 && writers.every(({ joined }) => joined?.mayCommitAlone !== false)
+    if (isAlone) return undefined
     return writers.some(({ name }) => name === register) ? undefined : register
   }
 }

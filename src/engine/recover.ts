@@ -8,9 +8,10 @@
  */
 import { assertNever, formatGid, formatTransactionId, recovery } from '../protocol/index.ts'
 import type { Gid, RecoveryMessage } from '../protocol/index.ts'
-import type { Participant, World } from '../ports/index.ts'
+import type { Participant, Tracing, World } from '../ports/index.ts'
 import { backoffMs } from './backoff.ts'
 import { LIMITS } from './limits.ts'
+import { codeOf } from './report-events.ts'
 import type { InDoubt, InDoubtReason, Report } from './reports.ts'
 
 export interface RecoverySetting {
@@ -18,6 +19,8 @@ export interface RecoverySetting {
   readonly world: World
   readonly report: (report: Report) => void
   readonly signal: AbortSignal
+  /** Told of every round. Default: nobody is. */
+  readonly tracing?: Tracing
 }
 
 const HAND_OVER_BACKOFF = { firstMs: 50, longestMs: 2_000 }
@@ -35,9 +38,21 @@ export class Recovery {
     const key = `${participant.name} ${formatGid(gid)}`
     const running = this.#rounds.get(key)
     if (running !== undefined) return running
-    const round = this.#run(participant, gid).finally(() => this.#rounds.delete(key))
+    const round = this.#traced(participant, gid).finally(() => this.#rounds.delete(key))
     this.#rounds.set(key, round)
     return round
+  }
+
+  #traced(participant: Participant, gid: Gid): Promise<recovery.Verdict> {
+    const tracer = this.#setting.tracing?.tracer
+    const run = (): Promise<recovery.Verdict> => this.#run(participant, gid)
+    if (tracer === undefined) return run()
+    const { app, txid, register } = gid
+    const span = { app, txid, participant: participant.name, register }
+    return tracer.trace('recovery-round', span, run, (context, settled) => {
+      if (settled.kind === 'resolved') context.verdict = settled.value
+      else context.errorCode = codeOf(settled.error)
+    })
   }
 
   /**
@@ -88,7 +103,9 @@ export class Recovery {
       ;({ state, effects } = recovery.step(state, event))
     }
     this.#reportEnd(state, participant, gid)
-    if (isDecider) this.#setting.report({ type: 'decider-prepared', ...factsOf(participant, gid) })
+    if (isDecider && state.ending === 'done') {
+      this.#setting.report({ type: 'decider-prepared', ...factsOf(participant, gid) })
+    }
     return state.verdict
   }
 

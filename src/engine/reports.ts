@@ -27,6 +27,19 @@ export type InDoubtReason =
   /** Seen, and not asked about yet. */
   | 'not-asked-yet'
 
+/** All of them. */
+export const IN_DOUBT_REASONS = Object.keys({
+  running: 0,
+  'register-unclear': 0,
+  'register-not-configured': 0,
+  held: 0,
+  'branch-unclear': 0,
+  'not-owner': 0,
+  unreadable: 0,
+  'other-app': 0,
+  'not-asked-yet': 0,
+} satisfies Record<InDoubtReason, 0>) as readonly InDoubtReason[]
+
 /** A prepared branch whose end is still open, and why. */
 export interface InDoubt {
   readonly participant: string

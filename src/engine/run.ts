@@ -21,11 +21,14 @@ import { commitOnePhase, commitTwoPhase } from './commit.ts'
 import type { Commitment } from './commit.ts'
 import type { Running } from './interpret.ts'
 import { Joining, endLateJoin, faultOf } from './joining.ts'
+import type { Meters } from './meters.ts'
 import { Naming, joinedOf } from './naming.ts'
 import { onePhaseError, twoPhaseError } from './outcome-error.ts'
 import type { Recovery } from './recover.ts'
 import type { Over } from './over.ts'
 import { cannotPrepare, ended, mayPass, refuseSameDatabase } from './run-errors.ts'
+import { TracedBranch, traceJoin } from './traced.ts'
+import type { TracedFacts } from './traced.ts'
 import type { Warmth } from './warmth.ts'
 
 export interface RunSetting {
@@ -34,6 +37,7 @@ export interface RunSetting {
   readonly world: World
   readonly recovery: Recovery
   readonly warmth: Warmth
+  readonly meters: Meters
   /** Told of work that goes on after the caller was answered. @returns what to call at its end */
   readonly background: () => () => void
 }
@@ -50,6 +54,8 @@ export interface RunOptions {
   readonly deadline: number
   readonly timeoutMs: number
   readonly over: Over
+  /** Undefined while nobody listens. */
+  readonly traced: TracedFacts | undefined
 }
 
 /** How a run ended, when it did not throw. */
@@ -90,9 +96,18 @@ export class Run {
       return Promise.reject(ended(name))
     }
     for (const before of this.#joinings) if (before.name === name) return before.branch
-    const joining = new Joining(name, this.#begin(name))
+    const { traced } = this.#options
+    const joining =
+      traced === undefined ? new Joining(name, this.#begin(name)) : this.#trace(name, traced)
     this.#joinings.push(joining)
     return joining.branch
+  }
+
+  /** The user's handle gets the branch that the participant made; what the engine says to it is told. */
+  #trace(name: string, traced: TracedFacts): Joining {
+    const access = this.#options.reads.has(name) ? 'read' : 'write'
+    const branch = traceJoin(traced, name, access, () => this.#begin(name))
+    return new Joining(name, branch, (joined) => new TracedBranch(joined, access, traced))
   }
 
   #begin(name: string): Promise<Branch> {
@@ -189,7 +204,7 @@ export class Run {
   }
 
   #commitment(): Commitment {
-    const { world, recovery, background } = this.#setting
+    const { world, recovery, meters, background } = this.#setting
     const branches = this.#branches()
     const ended = background()
     // Whatever happened, no connection outlives its transaction.
@@ -200,9 +215,10 @@ export class Run {
         ended()
       }
     }
-    const { over, timeoutMs } = this.#options
+    const { over, timeoutMs, traced } = this.#options
     const participant = (name: string): Participant => this.#participant(name)
-    return { branches, participant, recovery, world, over, timeoutMs, onFinished }
+    const tracer = traced?.tracer
+    return { branches, participant, recovery, world, meters, over, timeoutMs, tracer, onFinished }
   }
 
   readonly #isRetryable = (name: string, error: unknown): boolean =>
@@ -250,7 +266,9 @@ export class Run {
   /** The one that branches have named, or the decider has claimed with; or the present one. */
   #knownEpoch({ decider }: TwoPhasePlan): string | undefined {
     const joining = this.#joinings.find(({ name }) => name === decider)
-    const named = this.#naming.epoch ?? joining?.joined?.claimed?.id.epoch
+    // One that wrote alone may have named another register: that one's epochs are not its own.
+    const given = this.#naming.register === decider ? this.#naming.epoch : undefined
+    const named = given ?? joining?.joined?.claimed?.id.epoch
     return named ?? this.#participant(decider).knownEpoch()
   }
 

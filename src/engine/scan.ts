@@ -13,7 +13,7 @@
  * its own process is most likely about to end it.
  */
 import type { Gid, recovery } from '../protocol/index.ts'
-import type { Participant, PreparedBranch } from '../ports/index.ts'
+import type { Participant, PreparedBranch, PreparedList } from '../ports/index.ts'
 import { inParallel } from './in-parallel.ts'
 import { judge } from './judge.ts'
 import type { Judged } from './judge.ts'
@@ -22,6 +22,8 @@ import { Pauses } from './pauses.ts'
 import { doubtOf, inDoubtOf } from './recover.ts'
 import type { Recovery, RecoverySetting } from './recover.ts'
 import type { InDoubt, InDoubtReason } from './reports.ts'
+import { Sightings } from './sightings.ts'
+import type { Sighting } from './sightings.ts'
 import { isAborted } from './unless-aborted.ts'
 
 /** How soon a branch that stayed in doubt is looked at again; it doubles up to five scans. */
@@ -48,12 +50,14 @@ export class Scan {
   /** Rounds that wait until their register has one less, by register; each says whether it began. */
   readonly #due = new Map<string, (() => boolean)[]>()
   readonly #pauses: Pauses
+  readonly #sightings: Sightings
 
   constructor(app: string, setting: RecoverySetting, recovery: Recovery) {
     this.#app = app
     this.#setting = setting
     this.#recovery = recovery
     this.#pauses = new Pauses(setting.world)
+    this.#sightings = new Sightings(setting.world)
     setting.signal.addEventListener('abort', () => {
       this.#pauses.close()
     })
@@ -96,7 +100,7 @@ export class Scan {
 
   /** Recovers everything at a participant now. Returns what stays. @throws when it can't be listed */
   async pass(participant: Participant): Promise<readonly InDoubt[]> {
-    const { branches } = await participant.listPrepared()
+    const { branches } = await this.#list(participant)
     const left: InDoubt[] = []
     await inParallel(LIMITS.recoveriesAtOnce, branches, async (branch) => {
       const judged = this.#judge(participant, branch)
@@ -113,7 +117,7 @@ export class Scan {
 
   /** Lists without recovering: with the reason of the last look, if there was one. */
   async list(participant: Participant): Promise<readonly InDoubt[]> {
-    const { branches } = await participant.listPrepared()
+    const { branches } = await this.#list(participant)
     const seen = this.#seenAt(participant)
     return branches.flatMap((branch) => {
       const judged = this.#judge(participant, branch)
@@ -124,9 +128,29 @@ export class Scan {
     })
   }
 
+  /** What is known of a participant without asking it. */
+  sighting(participant: string): Sighting {
+    return this.#sightings.of(participant, this.#doubts(participant))
+  }
+
+  async #list(participant: Participant): Promise<PreparedList> {
+    try {
+      const list = await participant.listPrepared()
+      this.#sightings.listed(participant.name, list)
+      return list
+    } catch (error) {
+      this.#sightings.failed(participant.name, error, this.#doubts(participant.name))
+      throw error
+    }
+  }
+
+  #doubts(participant: string): readonly InDoubt[] {
+    return Array.from(this.#seen.get(participant)?.values() ?? [], ({ doubt }) => doubt)
+  }
+
   /** Lists, and begins rounds for what is due. Says how many processes scan this database. */
   async #look(participant: Participant): Promise<{ readonly processes: number }> {
-    const { branches, processes } = await participant.listPrepared()
+    const { branches, processes } = await this.#list(participant)
     const before = this.#seenAt(participant)
     const listed = new Map<string, Seen>()
     this.#seen.set(participant.name, listed)

@@ -23,6 +23,8 @@ export interface ParticipantContext {
   readonly world: World
   /** How long marks are kept. An epoch must be read anew far more often. */
   readonly retentionMs: number
+  /** Told how long each branch waited for a connection of the user's pool. */
+  readonly onPoolWait?: (waitedMs: number) => void
 }
 
 /** What a system's function (`pg(pool)`) returns: a participant that has no name yet. */
@@ -127,6 +129,11 @@ export interface MarkSite {
 export interface Branch {
   readonly name: string
   readonly canPrepare: boolean
+  /**
+   * Whether it may commit by itself if it is the only one that wrote. Not if it has named another
+   * register, by which whoever finds it would end it.
+   */
+  readonly mayCommitAlone: boolean
   /** The mark whose claim went along with the first statement, and was acknowledged. */
   readonly claimed: Mark | undefined
   /** Waits until every statement that was begun has been answered. Never rejects. */
@@ -190,6 +197,11 @@ export interface PreparedList {
   readonly branches: readonly PreparedBranch[]
   /** How many processes scan this database, this one included. */
   readonly processes: number
+  /**
+   * How many transactions began since the oldest one that is prepared here: its rows can't be vacuumed.
+   * Undefined where the system has no such horizon.
+   */
+  readonly horizonTransactions?: number
 }
 
 export interface PreparedBranch {

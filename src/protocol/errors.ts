@@ -121,6 +121,10 @@ export const ERROR_CODES = {
     meaning: 'The Assent object was closed.',
     advice: 'Create one for the life of the process and close it last.',
   },
+  ASSENT_CRASHED: {
+    meaning: 'A test crashed the transaction here, with `crashing()` of `assent/testing`.',
+    advice: 'Let another Assent object of the same app recover, and look at your own rows.',
+  },
   ASSENT_INVARIANT: {
     meaning: 'Something that must be impossible happened: a bug in Assent or its environment.',
     advice: 'Report it. The transaction was left to recovery.',

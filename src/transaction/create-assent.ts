@@ -1,32 +1,39 @@
 /**
  * `createAssent`: what users call, and where everything is put together.
  *
- * Owns: the Assent object; starting and stopping recovery.
+ * Owns: the Assent object; opening the participants; starting and stopping recovery.
  * Promises: synchronous, touches no network; databases are checked on first use, recovery starts in
  * the background, and nothing of it keeps the process alive.
  */
 import { AssentError } from '../protocol/index.ts'
-import type { Participant, ParticipantDefinition, World } from '../ports/index.ts'
+import type { Participant, ParticipantDefinition, Tracing, World } from '../ports/index.ts'
 import {
   Forgetting,
   LIMITS,
+  Meters,
   Recovery,
   Scan,
   Warmth,
   unlessAborted,
-  warnOf,
 } from '../engine/index.ts'
 import type { InDoubt, RecoverySetting, Report } from '../engine/index.ts'
+import { nodeTracing } from '../platform/channels.ts'
 import { nodeWorld } from '../platform/node-world.ts'
+import { CLOSED, healthOf } from '../seeing/health.ts'
+import type { Health } from '../seeing/health.ts'
+import type { Known } from '../seeing/known.ts'
+import { metricsText } from '../seeing/metrics.ts'
 import { openParticipants } from './open-participants.ts'
-import type { AssentSetting, Definitions } from './open-participants.ts'
 import { checkOptions, checkParticipant, typeOf, wrong } from './options.ts'
-import type { CheckedOptions, TransactionOptions } from './options.ts'
+import type { CheckedOptions, TransactionDefaults, TransactionOptions } from './options.ts'
 import { outcomeOf } from './outcome.ts'
 import type { OutcomeAnswer, OutcomeOptions } from './outcome.ts'
+import { reporter } from './reporter.ts'
 import { runTransaction } from './transaction.ts'
 import type { TransactionSetting, Work } from './transaction.ts'
 import { UnderWay } from './under-way.ts'
+
+export type Definitions = Readonly<Record<string, ParticipantDefinition<unknown>>>
 
 type Handles<D extends Definitions> = {
   readonly [Name in keyof D]: D[Name] extends ParticipantDefinition<infer Handle> ? Handle : never
@@ -34,6 +41,27 @@ type Handles<D extends Definitions> = {
 
 /** The handles that the function given to `transaction()` gets. */
 export type HandlesOf<A> = A extends Assent<infer D> ? Handles<D> : never
+
+/** What `createAssent` is given: names, databases, and defaults for every transaction. */
+export interface AssentSetting<D extends Definitions> extends TransactionDefaults<
+  keyof D & string
+> {
+  /** Processes of one app recover each other's transactions. Letters, digits, `_`, `-`. */
+  readonly app: string
+  /** The databases, by the names that transactions use. */
+  readonly participants: D
+  /**
+   * How long a transaction that is over can still be asked for, and a branch that comes back can
+   * still end by itself, in milliseconds. Default: 86,400,000 (a day); at least 10,000. Of several
+   * processes, the shortest counts.
+   */
+  readonly retentionMs?: number
+  /**
+   * Told of what happens in the background. Without it, what a person must look at becomes a
+   * process warning.
+   */
+  readonly onReport?: (report: Report) => void
+}
 
 /** What `createAssent` returns: one for each process, closed last. */
 export interface Assent<D extends Definitions = Definitions> {
@@ -58,6 +86,17 @@ export interface Assent<D extends Definitions = Definitions> {
    * @throws AssentError or the driver's error when a participant can't be listed
    */
   recover(options?: { readonly signal?: AbortSignal }): Promise<readonly InDoubt[]>
+  /**
+   * Whether every participant can be reached, and what somebody should look at: for readiness checks.
+   * Asks no database: it is what the scans of this process have seen, about once a second. Never
+   * rejects, and is `failing` once this object was closed.
+   */
+  health(): Promise<Health>
+  /**
+   * What is counted and measured, as OpenMetrics text: to be served as
+   * `application/openmetrics-text; version=1.0.0; charset=utf-8`. Asks no database.
+   */
+  metrics(): string
   /** Creates Assent's tables everywhere; with `print`, only returns the SQL by participant. */
   migrate(options?: { readonly print?: boolean }): Promise<Readonly<Record<string, string>>>
   /**
@@ -98,8 +137,16 @@ export interface Assent<D extends Definitions = Definitions> {
  * ```
  */
 export function createAssent<const D extends Definitions>(setting: AssentSetting<D>): Assent<D> {
-  const participants = openParticipants(setting, nodeWorld)
-  return new AssentObject<D>(setting, participants, nodeWorld)
+  const participants = openParticipants(setting, nodeWorld, (name, waitedMs) => {
+    meters.waitedForPool(name, waitedMs)
+  })
+  const meters = new Meters(participants.keys())
+  return new AssentObject<D>(setting, { participants, meters }, nodeWorld, nodeTracing)
+}
+
+interface Opened {
+  readonly participants: ReadonlyMap<string, Participant>
+  readonly meters: Meters
 }
 
 class AssentObject<D extends Definitions> implements Assent<D> {
@@ -113,14 +160,16 @@ class AssentObject<D extends Definitions> implements Assent<D> {
   readonly #world: World
   readonly #scan: Scan
   readonly #setting: TransactionSetting
+  readonly #known: Known
   readonly #closing = new AbortController()
   readonly #underWay = new UnderWay()
   #closed: Promise<void> | undefined
 
   constructor(
     setting: AssentSetting<D>,
-    participants: ReadonlyMap<string, Participant>,
+    { participants, meters }: Opened,
     world: World,
+    tracing: Tracing,
   ) {
     const { app, participants: _participants, onReport, retentionMs, ...defaults } = setting
     this.#app = app
@@ -130,12 +179,17 @@ class AssentObject<D extends Definitions> implements Assent<D> {
     this.#check = (given) => checkOptions(defaults, given, names, this.#retentionMs)
     this.#usual = this.#check({})
     this.#world = world
-    const report = reporter(onReport)
+    const tell = reporter(app, tracing, onReport)
+    const report = (told: Report): void => {
+      meters.hear(told)
+      tell(told)
+    }
     const recoverySetting: RecoverySetting = {
       participants,
       world,
       report,
       signal: this.#closing.signal,
+      tracing,
     }
     const recovery = new Recovery(recoverySetting)
     this.#scan = new Scan(app, recoverySetting, recovery)
@@ -145,10 +199,17 @@ class AssentObject<D extends Definitions> implements Assent<D> {
       world,
       recovery,
       report,
+      tracing,
+      meters,
       warmth: new Warmth(participants.size, world),
       background: () => this.#underWay.begin(),
     }
     const forgetting = new Forgetting(app, recoverySetting, this.#retentionMs)
+    this.#known = {
+      meters,
+      sighting: (name) => this.#scan.sighting(name),
+      pausing: (name) => forgetting.pausing(name),
+    }
     for (const participant of participants.values()) {
       void this.#scan.loop(participant).finally(this.#underWay.begin())
       void forgetting.loop(participant).finally(this.#underWay.begin())
@@ -214,6 +275,16 @@ class AssentObject<D extends Definitions> implements Assent<D> {
     return participant?.restored({ print: options.print ?? false }) ?? ''
   }
 
+  health(): Promise<Health> {
+    const health =
+      this.#closed === undefined ? healthOf(this.#known, this.#participants.keys()) : CLOSED
+    return Promise.resolve(health)
+  }
+
+  metrics(): string {
+    return metricsText(this.#known, this.#participants.keys())
+  }
+
   close(): Promise<void> {
     this.#closed ??= this.#close()
     return this.#closed
@@ -258,19 +329,4 @@ function rejected(error: unknown): Promise<never> {
   const { promise, reject } = Promise.withResolvers<never>()
   reject(error)
   return promise
-}
-
-function reporter(listener: ((report: Report) => void) | undefined): (report: Report) => void {
-  return (report) => {
-    if (listener === undefined) {
-      const text = warnOf(report)
-      if (text !== undefined) process.emitWarning(text, { code: 'ASSENT_REPORT' })
-      return
-    }
-    try {
-      listener(report)
-    } catch (error) {
-      process.emitWarning(`Assent: onReport failed: ${String(error)}`, { code: 'ASSENT_REPORT' })
-    }
-  }
 }

@@ -1,7 +1,7 @@
 /**
  * `defineConfig`: the setting of a program, in a file that the command line reads, too.
  */
-import type { AssentSetting, Definitions } from './open-participants.ts'
+import type { AssentSetting, Definitions } from './create-assent.ts'
 
 /**
  * Types the setting that a program gives to `createAssent` and that the command line `assent` finds in

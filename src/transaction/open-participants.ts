@@ -1,39 +1,15 @@
 /**
- * What `createAssent` is given, its checks, and the participants that it opens.
+ * What `createAssent` is given, checked, and its participants opened.
  *
- * Owns: the names of the settings; that a wrong one is refused before anything is opened.
- * Promises: synchronous, touches no network, starts nothing in the background: the command line opens
- * participants by this, too.
+ * Promises: what is wrong is refused before anything is begun, with what was given and what is
+ * expected.
  */
 import { AssentError, checkName, checkNamesFit } from '../protocol/index.ts'
 import type { Participant, ParticipantDefinition, World } from '../ports/index.ts'
 import { LIMITS } from '../engine/index.ts'
-import type { Report } from '../engine/index.ts'
+import type { AssentSetting, Definitions } from './create-assent.ts'
 import { between, checkOptions, quote, typeOf, wrong } from './options.ts'
-import type { TransactionDefaults, TransactionOptions } from './options.ts'
-
-export type Definitions = Readonly<Record<string, ParticipantDefinition<unknown>>>
-
-/** What `createAssent` is given: names, databases, and defaults for every transaction. */
-export interface AssentSetting<D extends Definitions> extends TransactionDefaults<
-  keyof D & string
-> {
-  /** Processes of one app recover each other's transactions. Letters, digits, `_`, `-`. */
-  readonly app: string
-  /** The databases, by the names that transactions use. */
-  readonly participants: D
-  /**
-   * How long a transaction that is over can still be asked for, and a branch that comes back can
-   * still end by itself, in milliseconds. Default: 86,400,000 (a day); at least 10,000. Of several
-   * processes, the shortest counts.
-   */
-  readonly retentionMs?: number
-  /**
-   * Told of what happens in the background. Without it, what a person must look at becomes a
-   * process warning.
-   */
-  readonly onReport?: (report: Report) => void
-}
+import type { TransactionOptions } from './options.ts'
 
 const SETTINGS: readonly string[] = [
   'app',
@@ -48,10 +24,11 @@ const SETTINGS: readonly string[] = [
   'receipt',
 ]
 
-/** @throws AssentError `ASSENT_OPTION`, `ASSENT_NAME`, `ASSENT_SAME_DATABASE`, `ASSENT_UNKNOWN_PARTICIPANT` */
+/** @throws AssentError, as `createAssent` */
 export function openParticipants(
   setting: AssentSetting<Definitions>,
   world: World,
+  onPoolWait: (participant: string, waitedMs: number) => void,
 ): ReadonlyMap<string, Participant> {
   checkSetting(setting)
   const { app, participants } = setting
@@ -76,7 +53,10 @@ export function openParticipants(
       })
     }
     identities.set(definition.identity, name)
-    opened.set(name, definition.open({ app, name, world, retentionMs }))
+    const waited = (ms: number): void => {
+      onPoolWait(name, ms)
+    }
+    opened.set(name, definition.open({ app, name, world, retentionMs, onPoolWait: waited }))
   }
   return opened
 }

@@ -6,10 +6,10 @@
  * `onCommitted` run only once the commit is durable, and can't change the outcome.
  */
 import { AssentError } from '../protocol/index.ts'
-import type { ErrorCode, Plan } from '../protocol/index.ts'
-import type { Participant, World } from '../ports/index.ts'
-import { Over, Run, backoffMs } from '../engine/index.ts'
-import type { Report, RunSetting } from '../engine/index.ts'
+import type { ErrorCode, Outcome, Plan } from '../protocol/index.ts'
+import type { Participant, Tracing, World } from '../ports/index.ts'
+import { Over, Run, backoffMs, outcomeOf, traceRun } from '../engine/index.ts'
+import type { Committed, Report, RunSetting } from '../engine/index.ts'
 import type { CheckedOptions } from './options.ts'
 import { makeTxid } from './txid.ts'
 
@@ -31,6 +31,7 @@ export interface Transaction {
 }
 
 export interface TransactionSetting extends RunSetting {
+  readonly tracing: Tracing
   readonly report: (report: Report) => void
 }
 
@@ -47,7 +48,7 @@ export async function runTransaction<Handles, T>(
   try {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await attemptOnce(setting, options, over, deadline, work)
+        return await attemptOnce(setting, options, over, deadline, attempt, work)
       } catch (error) {
         const isLast = attempt >= options.attempts
         if (isLast || !mayRunAgain(error, setting.participants)) throw error
@@ -65,25 +66,43 @@ async function attemptOnce<Handles, T>(
   options: CheckedOptions,
   over: Over,
   deadline: number,
+  attempt: number,
   work: Work<Handles, T>,
 ): Promise<T> {
-  const { world, participants } = setting
+  const { app, world, participants, meters } = setting
+  const begunAt = world.now()
   const txid = makeTxid(world)
+  // Asked once: while nobody listens, this is all that it costs.
+  const { tracer } = setting.tracing
+  const traced = tracer === undefined ? undefined : { tracer, app, txid }
   const run = new Run(setting, {
     txid,
     over,
     deadline,
-    timeoutMs: Math.max(1, deadline - world.now()),
+    timeoutMs: Math.max(1, deadline - begunAt),
     reads: options.reads,
     isolation: options.isolation,
     decider: options.decider,
     resolveWhen: options.resolveWhen,
     receipt: options.receipt,
+    traced,
   })
   const tx = new RunningTransaction(txid, over, run)
   const lazy = new LazyHandles(run, participants)
   const handles = new Proxy(Object.create(null) as object, lazy) as Handles
-  const { value, id } = await run.execute(() => work(handles, tx))
+  const execute = (): Promise<Committed<T>> => run.execute(() => work(handles, tx))
+  const executing = traced === undefined ? execute() : traceRun(traced, attempt, run, execute)
+  let outcome: Outcome = 'committed'
+  let committed: Committed<T>
+  try {
+    committed = await executing
+  } catch (error) {
+    outcome = outcomeOf({ kind: 'rejected', error })
+    throw error
+  } finally {
+    meters.ended(run.plan?.protocol ?? 'none', outcome, world.now() - begunAt)
+  }
+  const { value, id } = committed
   if (tx.committed.length > 0) {
     const hooks = runHooks(setting, tx.committed, id).finally(setting.background())
     // Its time being over ends the waiting, and not what was begun.

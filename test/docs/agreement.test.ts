@@ -42,9 +42,9 @@ describe('docs/errors.md', () => {
 })
 
 test('docs/reference/schema.md prints the schema exactly', () => {
-  const [pg, , mysql] = blocks(read('docs/reference/schema.md'), 'sql')
-  expect(pg).toBe(schemaSql(schemaNames('assent')))
-  expect(mysql).toBe(mysqlSchema.schemaSql(mysqlSchema.schemaNames('assent')))
+  const printed = blocks(read('docs/reference/schema.md'), 'sql')
+  expect(printed[0]).toBe(schemaSql(schemaNames('assent')))
+  expect(printed.at(-1)).toBe(mysqlSchema.schemaSql(mysqlSchema.schemaNames('assent')))
 })
 
 test.each([

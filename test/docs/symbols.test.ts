@@ -26,7 +26,7 @@ function undocumented(file: string): readonly string[] {
     .map((symbol) => `${file}: ${symbol.name}`)
 }
 
-test.each(['src/index.ts', 'src/systems/pg/index.ts'])(
+test.each(['src/index.ts', 'src/systems/pg/index.ts', 'src/testing/index.ts'])(
   'everything that %s exports has a doc comment',
   (file) => {
     expect(undocumented(file)).toEqual([])

@@ -3,6 +3,7 @@
  */
 import { expect, test } from 'vitest'
 import { commitTwoPhase } from '../../src/engine/commit.ts'
+import { Meters } from '../../src/engine/meters.ts'
 import { Over } from '../../src/engine/over.ts'
 import { Recovery } from '../../src/engine/recover.ts'
 import { nodeWorld } from '../../src/platform/node-world.ts'
@@ -40,6 +41,7 @@ function committing(
   const branch = (name: string): Branch => ({
     name,
     canPrepare: true,
+    mayCommitAlone: true,
     claimed: undefined,
     drain: () => Promise.resolve(),
     isQuiet: () => true,
@@ -76,6 +78,8 @@ function committing(
       world,
       over,
       timeoutMs,
+      meters: new Meters(names),
+      tracer: undefined,
       onFinished: () => {
         finished.resolve(undefined)
       },

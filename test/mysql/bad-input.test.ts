@@ -79,6 +79,35 @@ describe('inside a transaction on MariaDB', () => {
     expect(await stores.a.sql('select x from u')).toEqual([{ x: 1 }])
   })
 
+  test('a declared reader can’t be ended by what it runs either', async () => {
+    const { assent, stores } = await openPairing({ stock: 'mariadb by mysql2' })
+    const caught = await rejection(
+      assent.transaction(
+        async ({ stock }) => {
+          await stock.query("execute immediate 'commit'")
+        },
+        { reads: ['stock'] },
+      ),
+    )
+    expect(caught).toMatchObject({ errno: 1399 })
+    expect(await stores.stock.count()).toBe(0)
+  })
+
+  test('a connection that somebody gave back inside a transaction is replaced', async () => {
+    const database = await freshMariadb('maria', { connectionLimit: 1 })
+    const forgotten = await database.pool.getConnection()
+    await forgotten.query('begin')
+    await forgotten.query('insert into t values (7)')
+    forgotten.release()
+    const assent = createAssent({
+      app: freshApp(),
+      participants: { stock: mysql2(database.pool, { schema: database.name }) },
+    })
+    onTestFinished(() => assent.close())
+    await assent.transaction(({ stock }) => stock.query('select 1'), { reads: ['stock'] })
+    expect(await database.count()).toBe(0)
+  })
+
   test('savepoints work', async () => {
     const { assent, stores } = await openPairing({ stock: 'mariadb by mysql2' })
     await assent.transaction(async ({ stock }) => {

@@ -4,11 +4,32 @@
  */
 import { describe, expect, test } from 'vitest'
 import type { Report } from 'assent'
-import { Forgetting } from '../../src/engine/index.ts'
+import { Forgetting, Over } from '../../src/engine/index.ts'
 import { nodeWorld } from '../../src/platform/node-world.ts'
-import type { Participant } from '../../src/ports/index.ts'
+import type { Branch, Participant } from '../../src/ports/index.ts'
 import { openParticipant, openPairing } from '../support/pairs.ts'
 import type { Kind, Pairing, Store } from '../support/pairs.ts'
+
+/** An open transaction with its claim, as a decider has while the others vote. */
+async function claimedBranch(
+  participant: Participant,
+  of: { readonly app: string; readonly register: string; readonly epoch: string },
+): Promise<{ readonly branch: Branch }> {
+  const id = { ...of, txid: Buffer.from(nodeWorld.randomBytes(15)).toString('base64url') }
+  const branch = await participant.join({
+    txid: id.txid,
+    access: 'write',
+    gid: { ...id, branch: of.register },
+    isolation: 'repeatable read',
+    deadline: nodeWorld.now() + 10_000,
+    timeoutMs: 10_000,
+    waiting: new Over(),
+    firstClaim: () => undefined,
+  })
+  branch.seal()
+  expect(await branch.claim({ id, participants: [of.register] })).toEqual({ answer: 'yes' })
+  return { branch }
+}
 
 const RETENTION_MS = 86_400_000
 const INSERT = 'insert into t values (1)'
@@ -172,6 +193,24 @@ test('a table of many pages is gone through to its end', async () => {
   await cleaner.pass()
   expect(await marksOf(pairing)).toEqual(NOTHING)
   expect(cleaner.reports).toEqual([])
+})
+
+test('epochs are opened and taken off the list while a claim is open', async () => {
+  const { app, stores } = await openPairing({ orders: 'mariadb by mysql2' })
+  const orders = openParticipant(app, 'orders', stores.orders)
+  const old: string[] = []
+  for (let count = 0; count < 3; count += 1) {
+    old.push(await orders.currentEpoch())
+    await orders.memory.renew(0)
+  }
+  const epoch = await orders.currentEpoch()
+  const { branch } = await claimedBranch(orders, { app, register: 'orders', epoch })
+  await orders.memory.renew(0)
+  await orders.memory.unlist(old)
+  const left = await stores.orders.sql('select id from epoch order by ordinal')
+  expect(left[0]).toEqual({ id: epoch })
+  expect(left).toHaveLength(2)
+  await branch.end('abort', undefined)
 })
 
 test('a restored server holds what it may have forgotten', async () => {

@@ -163,6 +163,42 @@ describe('who decides', () => {
   })
 })
 
+describe('one that wrote alone, where another is to decide', () => {
+  type Roles = { readonly plan: Plan | undefined; readonly pairing: Pairing<'orders' | 'stock'> }
+  async function writeAlone(stock: Kind, receipt: boolean): Promise<Roles> {
+    const kinds = { orders: 'postgres', stock } as const
+    const pairing = await openPairing<'orders' | 'stock'>(kinds, { decider: 'orders' })
+    let plan: Plan | undefined
+    await pairing.assent.transaction(
+      async (db, tx) => {
+        tx.onCommitted(() => (plan = tx.plan))
+        await db.stock.query(INSERT)
+      },
+      { receipt },
+    )
+    expect(await pairing.stores.stock.count()).toBe(1)
+    return { plan, pairing }
+  }
+
+  test('commits by itself', async () => {
+    const { plan } = await writeAlone('mariadb by mysql2', false)
+    expect(plan).toMatchObject({ protocol: 'one-phase', writers: ['stock'] })
+  })
+
+  test('and by itself with a receipt, which is its own', async () => {
+    const { plan, pairing } = await writeAlone('mariadb by mysql2', true)
+    expect(plan).toMatchObject({ protocol: 'two-phase', decider: 'stock', voters: [] })
+    expect(await pairing.stores.stock.marks()).toMatchObject([{ register: 'stock' }])
+  })
+
+  test('with a binary log has the other decide: it might come back prepared', async () => {
+    for (const receipt of [false, true]) {
+      const { plan } = await writeAlone('mariadb with a binary log', receipt)
+      expect(plan).toMatchObject({ decider: 'orders', voters: ['stock'] })
+    }
+  })
+})
+
 describe('one database alone', () => {
   test.each(['mariadb by mysql2', 'mariadb by mariadb'] as const)(
     'on %s needs no tables of Assent, and no setting',

@@ -108,7 +108,7 @@ describe('a decider that its server left prepared', () => {
     const leftover = await leaveBehind(app, stores, 'voted')
     // As a crash inside XA COMMIT … ONE PHASE does.
     const { link, xid } = mysqlBranch(leftover.decider).lent
-    expect(await link.send(`XA PREPARE ${xid ?? ''}`)).toMatchObject({ kind: 'answered' })
+    expect(await link.send(`XA PREPARE ${xid}`)).toMatchObject({ kind: 'answered' })
     leftover.vanish()
     const pairing = assentOver(app, stores)
     await expect.poll(() => fate(pairing), { timeout: 15_000 }).toEqual(COMMITTED)
@@ -153,8 +153,8 @@ describe('what is prepared by others', () => {
       })
       const { link, xid: begun } = mysqlBranch(branch).lent
       for (const text of [
-        `XA END ${begun ?? ''}`,
-        `XA ROLLBACK ${begun ?? ''}`,
+        `XA END ${begun}`,
+        `XA ROLLBACK ${begun}`,
         `XA START ${xid}`,
         'INSERT INTO t VALUES (1)',
         `XA END ${xid}`,

@@ -9,7 +9,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   engine: ['protocol', 'ports'],
   systems: ['protocol', 'ports'],
   platform: ['ports'],
-  transaction: ['protocol', 'ports', 'engine', 'platform'],
+  testing: ['protocol', 'ports'],
+  seeing: ['protocol', 'ports', 'engine'],
+  transaction: ['protocol', 'ports', 'engine', 'platform', 'seeing'],
   cli: ['protocol', 'ports', 'engine', 'systems', 'platform', 'transaction', 'commander'],
 }
 
@@ -79,7 +81,7 @@ test('the protocol is pure: no clock, no random, no await, no console', () => {
 })
 
 test('only platform and systems touch the world', () => {
-  for (const folder of ['protocol', 'ports', 'engine']) {
+  for (const folder of ['protocol', 'ports', 'engine', 'seeing']) {
     for (const file of readdirSync(path.join(src, folder))) {
       const code = readFileSync(path.join(src, folder, file), 'utf8').replace(
         /\/\*[\s\S]*?\*\//g,

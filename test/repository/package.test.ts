@@ -39,18 +39,18 @@ function run(file: string, text: string, ...args: readonly string[]): unknown {
 }
 
 test('is imported and required, with every subpath', () => {
-  const print = 'console.log(typeof createAssent, typeof pg, AssentError.name)'
-  const expected = { stdout: 'function function AssentError\n', stderr: '' }
+  const print = 'console.log(typeof createAssent, typeof pg, typeof crashing, AssentError.name)'
+  const expected = { stdout: 'function function function AssentError\n', stderr: '' }
   expect(
     run(
       'a.mjs',
-      `import { createAssent, AssentError } from 'assent'; import { pg } from 'assent/pg'; ${print}`,
+      `import { createAssent, AssentError } from 'assent'; import { pg } from 'assent/pg'; import { crashing } from 'assent/testing'; ${print}`,
     ),
   ).toEqual(expected)
   expect(
     run(
       'b.cjs',
-      `const { createAssent, AssentError } = require('assent'); const { pg } = require('assent/pg'); ${print}`,
+      `const { createAssent, AssentError } = require('assent'); const { pg } = require('assent/pg'); const { crashing } = require('assent/testing'); ${print}`,
     ),
   ).toEqual(expected)
 })

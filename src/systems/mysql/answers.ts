@@ -85,10 +85,17 @@ export function causeOf(reply: Reply): unknown {
     case 'lost':
       return reply.cause
     case 'refused':
-      return reply.error
+      return withoutStatement(reply.error)
     case 'answered':
       return surprise(reply)
   }
+}
+
+/** The driver `mariadb` quotes the statement in its message, and with it ids that are as good as a key. */
+function withoutStatement(error: ServerError): Error {
+  const { errno, sqlState, sqlMessage } = error
+  if (sqlMessage == null || sqlMessage === error.message) return error
+  return Object.assign(new Error(sqlMessage), { errno, sqlState, sqlMessage })
 }
 
 /** Says what was answered instead of what was expected. */
@@ -103,5 +110,6 @@ export function undoesAll(error: ServerError): boolean {
   const { errno } = error
   // 1399 is also the answer to a statement that XA does not allow, which changes nothing.
   if (errno === 1399) return /ROLLBACK ONLY/i.test(wordsOf(error))
-  return errno === 1213 || ROLLED_BACK.includes(errno)
+  // 1020: a row has changed since the snapshot (innodb_snapshot_isolation).
+  return errno === 1213 || errno === 1020 || ROLLED_BACK.includes(errno)
 }

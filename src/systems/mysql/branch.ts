@@ -70,6 +70,11 @@ export class MysqlBranch implements Branch {
   readonly claimed = undefined
   readonly #facts: MysqlBranchFacts
   readonly #access: 'read' | 'write'
+  /**
+   * With a binary log, what comes back prepared after a crash is what the log's replicas have: it must be
+   * committed, and whoever finds it would ask the register that it names.
+   */
+  readonly mayCommitAlone: boolean
   /** For the handle and for tests, like `run`. */
   readonly lent: Lent
   readonly #guard: Guard
@@ -77,8 +82,10 @@ export class MysqlBranch implements Branch {
   #holding: 'held' | 'given up' = 'held'
   #underWay = 0
 
-  constructor(facts: MysqlBranchFacts, { access }: JoinRequest, lent: Lent) {
+  constructor(facts: MysqlBranchFacts, { access, gid }: JoinRequest, lent: Lent) {
     this.name = facts.name
+    this.mayCommitAlone =
+      lent.server.binlog === 'off' || gid === undefined || gid.register === facts.name
     this.#facts = facts
     this.#access = access
     this.lent = lent
@@ -120,12 +127,12 @@ export class MysqlBranch implements Branch {
       return { answer: 'no', cause: staleEpoch(this.name, mark.id.epoch) }
     }
     if (claimed.answer.answer !== 'yes') return this.#explained(claimed)
-    const ended = await this.#endWork()
-    if (ended.answer === 'yes') return ended
+    const { reply, answer } = await this.#endWork()
+    if (reply.kind !== 'refused') return answer
     // It may be durable by itself, if no transaction was open around it (MySQL can't be asked that).
     this.#giveUp('destroy')
     const isGone = await this.#facts.withdraw(mark.id.txid)
-    return isGone ? ended : { answer: 'no', cause: notTheSame(this.name) }
+    return isGone ? answer : { answer: 'no', cause: notTheSame(this.name) }
   }
 
   async vote(mark: Mark, gid: Gid): Promise<Answer> {
@@ -136,7 +143,7 @@ export class MysqlBranch implements Branch {
     const receipt = await this.#send(receiptSql(names, mark, this.lent.server), 'mark')
     if (receipt.answer.answer !== 'yes') return this.#explained(receipt)
     const ended = await this.#endWork()
-    if (ended.answer !== 'yes') return ended
+    if (ended.answer.answer !== 'yes') return ended.answer
     const { answer } = await this.#send(`XA PREPARE ${this.#xid}`, 'decides')
     this.#stage = answer.answer === 'yes' ? 'prepared' : 'unclear'
     return answer
@@ -152,19 +159,19 @@ export class MysqlBranch implements Branch {
   }
 
   /** XA END: the work is complete, and nothing can be added to it. */
-  async #endWork(): Promise<Answer> {
+  async #endWork(): Promise<Sent> {
     const ended = await this.#send(`XA END ${this.#xid}`, 'end')
     if (ended.answer.answer === 'yes') this.#stage = 'ended'
-    return ended.answer
+    return ended
   }
 
   async commit(): Promise<Answer> {
-    if (this.#access === 'read') return this.#decide('COMMIT')
     if (this.#stage === 'open') {
-      const ended = await this.#endWork()
-      if (ended.answer !== 'yes') return ended
+      const { answer } = await this.#endWork()
+      if (answer.answer !== 'yes') return answer
     }
-    if (this.lent.server.binlog === 'off') return this.#decide(`XA COMMIT ${this.#xid} ONE PHASE`)
+    const isCrashSafe = this.lent.server.binlog === 'off' || this.#access === 'read'
+    if (isCrashSafe) return this.#decide(`XA COMMIT ${this.#xid} ONE PHASE`)
     const prepared = await this.#send(`XA PREPARE ${this.#xid}`, 'decides')
     if (prepared.answer.answer === 'yes') return this.#decide(`XA COMMIT ${this.#xid}`)
     return this.#unclear(prepared.answer)
@@ -220,16 +227,11 @@ export class MysqlBranch implements Branch {
   async #rollBack(gid: Gid | undefined): Promise<EndAnswer> {
     if (this.#stage === 'over') return { answer: 'done' }
     if (this.#stage === 'unclear' || this.#holding === 'given up') return this.#abandon(gid)
-    if (this.#access === 'read') {
-      const { answer } = await this.#send('ROLLBACK', 'decides')
-      this.#stage = answer.answer === 'yes' ? 'over' : 'unclear'
-    } else {
-      // After a deadlock XA END is refused, and XA ROLLBACK is what is left.
-      if (this.#stage === 'open') await this.#send(`XA END ${this.#xid}`, 'end')
-      const rolledBack = await this.#send(`XA ROLLBACK ${this.#xid}`, 'decides')
-      const isOver = rolledBack.answer.answer === 'yes' || isRolledBack(rolledBack.reply)
-      this.#stage = isOver ? 'over' : 'unclear'
-    }
+    // After a deadlock XA END is refused, and XA ROLLBACK is what is left.
+    if (this.#stage === 'open') await this.#send(`XA END ${this.#xid}`, 'end')
+    const rolledBack = await this.#send(`XA ROLLBACK ${this.#xid}`, 'decides')
+    const isOver = rolledBack.answer.answer === 'yes' || isRolledBack(rolledBack.reply)
+    this.#stage = isOver ? 'over' : 'unclear'
     this.#giveUp(this.#stage === 'over' ? 'return' : 'destroy')
     // What was never prepared goes with its connection.
     return { answer: 'done' }
@@ -263,7 +265,7 @@ export class MysqlBranch implements Branch {
   }
 
   get #xid(): string {
-    return this.lent.xid ?? ''
+    return this.lent.xid
   }
 
   /** One statement of ours, with its answer. Never rejects. */

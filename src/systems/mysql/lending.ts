@@ -6,8 +6,7 @@
  * connection that comes too late is given back at once; one that turns out to be dead, or inside
  * somebody else's transaction, is replaced.
  */
-import { AssentError, invariant } from '../../protocol/index.ts'
-import type { Gid } from '../../protocol/index.ts'
+import { AssentError, NO_EPOCH } from '../../protocol/index.ts'
 import type { JoinRequest, World } from '../../ports/index.ts'
 import { causeOf } from './answers.ts'
 import { connectError } from './connect-errors.ts'
@@ -24,27 +23,32 @@ const IDLE_MARGIN_MS = 5_000
 export interface Lent {
   readonly link: Link
   readonly server: ServerFacts
-  /** Of the XA transaction that is open on it; a reader has none. */
-  readonly xid: string | undefined
+  /** Of the XA transaction that is open on it. */
+  readonly xid: string
 }
 
 export interface LendingFacts {
+  readonly app: string
   readonly name: string
   readonly driver: Driver
   readonly world: World
+  /** Told how long the pool took to give a connection, in milliseconds. */
+  readonly onWaited: ((ms: number) => void) | undefined
 }
 
 /** @throws AssentError */
 export async function lend(facts: LendingFacts, request: JoinRequest): Promise<Lent> {
   for (let attempt = 1; ; attempt += 1) {
+    const askedAt = facts.world.now()
     const link = await take(facts, request)
+    facts.onWaited?.(facts.world.now() - askedAt)
     const callOff = request.waiting.whenOver(() => {
       link.cut()
     })
     try {
       const server = knownFacts(link) ?? (await readFacts(facts.name, link))
       if (server.access === 'read-only' && request.access === 'write') throw replica(facts.name)
-      return { link, server, xid: await begin(link, server, request) }
+      return { link, server, xid: await begin(facts, link, server, request) }
     } catch (error) {
       link.cut()
       const isFinal = error instanceof AssentError || attempt >= ATTEMPTS || request.waiting.isOver
@@ -56,31 +60,28 @@ export async function lend(facts: LendingFacts, request: JoinRequest): Promise<L
 }
 
 /**
- * XA START comes first, always: it answers 1400 where somebody has left a transaction open, and behind
+ * XA START comes first, always, and for readers too: it answers 1400 where somebody has left a transaction open, and behind
  * it nothing can end the transaction but XA END.
  *
  * @throws what the server answered instead
  */
 async function begin(
+  facts: LendingFacts,
   link: Link,
   server: ServerFacts,
-  request: JoinRequest,
-): Promise<string | undefined> {
-  const { isolation, access, timeoutMs, gid } = request
+  { isolation, access, timeoutMs, gid, txid }: JoinRequest,
+): Promise<string> {
   await ok(link, idleTimeout(server, timeoutMs))
-  if (isolation !== undefined) {
-    await ok(link, `SET TRANSACTION ISOLATION LEVEL ${isolation.toUpperCase()}`)
-  }
-  if (access === 'read') {
-    await ok(link, 'START TRANSACTION READ ONLY')
-    return undefined
-  }
-  invariant(gid !== undefined, 'a writing branch of MySQL begins without its id')
-  return startXa(link, server, gid)
-}
-
-async function startXa(link: Link, server: ServerFacts, gid: Gid): Promise<string> {
-  const xid = formatXid(gid, server.owner)
+  const modes = [
+    ...(isolation === undefined ? [] : [`ISOLATION LEVEL ${isolation.toUpperCase()}`]),
+    ...(access === 'read' ? ['READ ONLY'] : []),
+  ]
+  // Of the next transaction alone. Inside somebody's it is refused (1568).
+  if (modes.length > 0) await ok(link, `SET TRANSACTION ${modes.join(', ')}`)
+  // Nobody ever looks for a reader's.
+  const { app, name } = facts
+  const own = { app, register: name, epoch: NO_EPOCH, txid, branch: name }
+  const xid = formatXid(access === 'read' ? own : (gid ?? own), server.owner)
   await ok(link, `XA START ${xid}`)
   return xid
 }

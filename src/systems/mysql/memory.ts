@@ -9,7 +9,7 @@
  */
 import type { Cursor, DecisionMark, MarkPage, Memory, ReceiptMark } from '../../ports/index.ts'
 import type { Rows } from './driver.ts'
-import { milliseconds, ownWriteSql } from './register.ts'
+import { milliseconds, ownWriteSql, unlistOne } from './register.ts'
 import type { Register } from './register.ts'
 import { quote } from './schema.ts'
 import type { SchemaNames } from './schema.ts'
@@ -72,10 +72,8 @@ FROM ${epoch} AS later WHERE later.ordinal > epoch.ordinal) < NOW(3) - ${millise
     await this.#commit(async (connection) => {
       // In a statement of its own: a table can't be read by the DELETE that changes it.
       const [newest] = await connection.rows(`SELECT MAX(ordinal) FROM ${epoch}`)
-      const old = `FROM ${epoch} WHERE id IN (${listOf(epochs)}) AND ordinal < ${Number(newest?.[0] ?? 0)}`
-      // Who waits for a claim's lock on one of them makes every other claim wait behind him.
-      await connection.rows(`SELECT id ${old} FOR UPDATE NOWAIT`)
-      await connection.rows(`DELETE ${old}`)
+      for (const id of epochs)
+        await unlistOne(connection, this.#names, id, Number(newest?.[0] ?? 0))
     })
   }
 

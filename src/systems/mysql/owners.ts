@@ -39,7 +39,11 @@ export class Owners {
     const alive = owned.length === 0 ? new Set<string>() : await connectionsOf(connection)
     const listed = new Set(owned.map(({ gid }) => gid))
     for (const gid of this.#goneSince.keys()) if (!listed.has(gid)) this.#goneSince.delete(gid)
-    for (const { gid, owner } of owned) this.#note(gid, alive.has(String(owner?.connection)))
+    for (const { gid, owner } of owned) {
+      const number = owner?.connection ?? 0
+      const isSeen = alive.has(String(number)) || this.#goneSince.has(gid)
+      this.#note(gid, isSeen ? alive.has(String(number)) : await isOthers(connection, number))
+    }
   }
 
   /** Whether a listed branch can be ended from elsewhere; sees to it that it can be, later. */
@@ -71,28 +75,36 @@ function mayBeOwned({ server }: ServiceConnection, { owner }: Xid): boolean {
   return server.flavour === 'mariadb' && owner?.start === server.owner.start
 }
 
-/** This user's, which are all that it can see without a privilege. */
-const OWN = "USER = SUBSTRING_INDEX(USER(), '@', 1)"
-
+/** Without a privilege only this user's are shown. */
 async function connectionsOf(connection: ServiceConnection): Promise<ReadonlySet<string>> {
-  const rows = await connection.rows(`SELECT ID FROM information_schema.PROCESSLIST WHERE ${OWN}`)
+  const rows = await connection.rows('SELECT ID FROM information_schema.PROCESSLIST')
   return new Set(rows.map(([id]) => id ?? ''))
 }
+
+/**
+ * Whether a connection that is not shown is there all the same: another user's. Asking to end the
+ * statement that runs there is refused for that (1095); of one that is gone it is said so (1094).
+ */
+async function isOthers(connection: ServiceConnection, number: number): Promise<boolean> {
+  const reply = await connection.send(`KILL SOFT QUERY ${number}`)
+  return !(reply.kind === 'refused' && reply.error.errno === NO_SUCH_THREAD)
+}
+
+const NO_SUCH_THREAD = 1094
 
 async function stateOf(
   connection: ServiceConnection,
   number: number,
 ): Promise<'gone' | 'idle' | 'busy'> {
   const [row] = await connection.rows(
-    `SELECT COMMAND = 'Sleep' AND TIME >= ${IDLE_S} FROM information_schema.PROCESSLIST
-WHERE ID = ${number} AND ${OWN}`,
+    `SELECT USER = SUBSTRING_INDEX(USER(), '@', 1) AND COMMAND = 'Sleep' AND TIME >= ${IDLE_S}
+FROM information_schema.PROCESSLIST WHERE ID = ${number}`,
   )
-  if (row === undefined) return 'gone'
+  if (row === undefined) return (await isOthers(connection, number)) ? 'busy' : 'gone'
   return row[0] === '1' ? 'idle' : 'busy'
 }
 
-/** Ends one of this user's connections, which this process itself had and has given up. */
+/** Ends a connection that this process itself had and has given up. */
 export async function endConnection(connection: ServiceConnection, number: number): Promise<void> {
-  if ((await stateOf(connection, number)) === 'gone') return
   await connection.send(`KILL CONNECTION ${number}`)
 }

@@ -118,8 +118,8 @@ export class MysqlParticipant<Handle> implements Participant<Handle> {
   }
 
   async join(request: JoinRequest): Promise<MysqlBranch> {
-    const { name, world } = this.#context
-    const lent = await lend({ name, driver: this.#driver, world }, request)
+    const { app, name, world, onPoolWait: onWaited } = this.#context
+    const lent = await lend({ app, name, driver: this.#driver, world, onWaited }, request)
     return new MysqlBranch(this.#branches, request, lent)
   }
 

@@ -8,14 +8,11 @@ import { replyOf } from './driver.ts'
 import type { Reply } from './driver.ts'
 
 export class Pending {
-  readonly #cut = Promise.withResolvers<never>()
+  /** Of what is under way: no promise outlives its statement, on a link that lives for weeks. */
+  readonly #waiting = new Set<(cause: Error) => void>()
   #isCut = false
   #underWay = 0
   #onQuiet = (): void => undefined
-
-  constructor() {
-    this.#cut.promise.catch(() => undefined)
-  }
 
   /** Whether the driver still owes an answer. */
   get isQuiet(): boolean {
@@ -33,21 +30,34 @@ export class Pending {
 
   /** A statement of the user's, with his result or error; or that the connection was cut. */
   run<T>(ask: () => Promise<T>): Promise<T> {
-    if (this.#isCut) return this.#cut.promise
+    if (this.#isCut) return Promise.reject(new ConnectionCut('the connection was cut'))
     this.#underWay += 1
-    const asked = ask()
-    const answered = (): void => {
-      this.#underWay -= 1
-      if (this.#underWay === 0) this.#onQuiet()
-    }
-    asked.then(answered, answered)
-    return Promise.race([asked, this.#cut.promise])
+    return new Promise((resolve, reject) => {
+      this.#waiting.add(reject)
+      const answered = (): void => {
+        this.#waiting.delete(reject)
+        this.#underWay -= 1
+        if (this.#underWay === 0) this.#onQuiet()
+      }
+      ask().then(
+        (value) => {
+          answered()
+          resolve(value)
+        },
+        (error: unknown) => {
+          answered()
+          reject(error)
+        },
+      )
+    })
   }
 
   /** Called once. `then` is called when the driver owes nothing more: at once, or later. */
   cut(then: () => void = () => undefined): void {
     this.#isCut = true
-    this.#cut.reject(new ConnectionCut('the connection was cut'))
+    const cause = new ConnectionCut('the connection was cut')
+    for (const reject of this.#waiting) reject(cause)
+    this.#waiting.clear()
     if (this.isQuiet) then()
     else this.#onQuiet = then
   }

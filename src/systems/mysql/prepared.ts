@@ -153,7 +153,9 @@ export class PreparedBranches {
       case 'found':
         return decision === 'commit' ? { answer: 'done' } : contradiction(gid)
       case 'absent':
-        return decision === 'commit' ? { answer: 'missing' } : { answer: 'done' }
+        // One that wrote alone has no mark, and nobody waits for it.
+        if (decision === 'abort' || gid.branch === gid.register) return { answer: 'done' }
+        return { answer: 'missing' }
       case 'waits':
         return stuck(gid)
       case 'unknown':

@@ -121,10 +121,12 @@ export function schemaStatements(names: SchemaNames): readonly string[] {
 
 /**
  * What must be true of the server while a mark is written, as a condition: an answered COMMIT survives
- * a crash, in InnoDB and in the binary log that it recovers by. Checked with each mark, since any of it
- * can be changed while the server runs.
+ * a crash, in InnoDB and in the binary log that it recovers by; and its replicas get the mark as the row
+ * that it is here. Checked with each mark, since any of it can be changed while the server runs, or has
+ * been for this session alone.
  */
 export function durableSql({ flavour }: ServerFacts): string {
   const inside = flavour === 'mariadb' ? ' AND @@in_transaction' : ''
-  return `@@global.innodb_flush_log_at_trx_commit = 1 AND (NOT @@global.log_bin OR @@global.sync_binlog = 1)${inside}`
+  return `@@global.innodb_flush_log_at_trx_commit = 1 AND (NOT @@global.log_bin OR
+  (@@global.sync_binlog = 1 AND @@session.sql_log_bin AND @@session.binlog_format <> 'STATEMENT'))${inside}`
 }

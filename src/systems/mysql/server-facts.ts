@@ -42,6 +42,7 @@ export async function readFacts(name: string, link: Link): Promise<ServerFacts> 
   )
   // Its own word for the connection: a proxy tells its clients numbers of its own making.
   const [version, connection, readOnly, binlog] = first ?? []
+  if (first === undefined) throw new Error('SELECT gave no row: is sql_select_limit 0?')
   const flavour = /mariadb/i.test(version ?? '') ? 'mariadb' : 'mysql'
   requireVersion(name, flavour, version ?? 'unknown')
   // Both are of this statement's own moment, so that their difference never varies.
@@ -52,10 +53,14 @@ export async function readFacts(name: string, link: Link): Promise<ServerFacts> 
 FROM ${schema}.GLOBAL_STATUS WHERE VARIABLE_NAME = 'UPTIME'`,
     ),
   )
+  const start = Math.round(Number(second?.[0]))
+  if (!(start > 0) || !Number.isSafeInteger(start)) {
+    throw new Error('the server’s start can’t be told: does the session set `timestamp`?')
+  }
   const facts: ServerFacts = {
     flavour,
     version: version ?? 'unknown',
-    owner: { connection: Number(connection), start: Math.round(Number(second?.[0])) },
+    owner: { connection: Number(connection), start },
     access: readOnly === '0' ? 'writable' : 'read-only',
     binlog: binlog === '0' ? 'off' : 'on',
     idleSeconds: Number(second?.[1]),

@@ -41,9 +41,9 @@ function readControl(text: string): Control | undefined {
 
 /** Statements that commit what is open (MySQL manual, "Statements That Cause an Implicit Commit"). */
 const COMMITS =
-  /^(?:alter|analyze|cache\s+index|change\s+(?:master|replication)|check\s+table|create(?!\s+temporary\b)|drop(?!\s+(?:temporary|prepare)\b)|flush|grant|install|load\s+index|lock\s+tables?|optimize|rename|repair|reset|revoke|set\s+password|start\s+(?:slave|replica|all)|stop\s+(?:slave|replica|all)|truncate|uninstall|unlock\s+tables?)\b/i
+  /^(?:alter|analyze(?=\s+(?:(?:local|no_write_to_binlog)\s+)?table)|cache\s+index|change\s+(?:master|replication)|check\s+table|create(?!\s+(?:or\s+replace\s+)?temporary\b)|drop(?!\s+(?:temporary|prepare)\b)|flush|grant|install|load\s+index|lock\s+tables?|optimize|rename|repair|reset|revoke|set\s+password|start\s+(?:slave|replica|all)|stop\s+(?:slave|replica|all)|truncate|uninstall|unlock\s+tables?)\b/i
 const CONTROL = /^(?:commit|start\s+transaction|xa|begin(?!\s+not\s+atomic\b))\b/i
-const AUTOCOMMIT = /^set\b[\s\S]*\bautocommit\b/i
+const AUTOCOMMIT = /^set\b[^'"]*\bautocommit\s*:?=/i
 
 function kindOf(statement: string): Control['kind'] | undefined {
   if (CONTROL.test(statement) || AUTOCOMMIT.test(statement)) return 'control'
@@ -55,7 +55,7 @@ function kindOf(statement: string): Control['kind'] | undefined {
 
 /** Comments and quoted texts, each of which hides a semicolon. */
 const TOKEN =
-  /--(?=[\s]|$)[^\n]*|#[^\n]*|\/\*(?![!M])[\s\S]*?(?:\*\/|$)|'(?:[^'\\]|''|\\[\s\S])*'?|"(?:[^"\\]|""|\\[\s\S])*"?|`(?:[^`]|``)*`?|;|[\s\S]/gy
+  /--(?=[\s]|$)[^\n]*|#[^\n]*|\/\*(?![!M])[\s\S]*?(?:\*\/|$)|'(?:[^'\\]|''|\\[\s\S])*'?|"(?:[^"\\]|""|\\[\s\S])*"?|`(?:[^`]|``)*`?|;|[^'"`#;/-]+|[\s\S]/gy
 
 function split(text: string): readonly string[] {
   const statements: string[] = []

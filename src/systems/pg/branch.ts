@@ -65,6 +65,7 @@ type Stage = 'open' | 'prepared' | 'over' | 'unclear'
 export class PgBranch implements Branch {
   readonly name: string
   readonly canPrepare: boolean
+  readonly mayCommitAlone = true
   readonly #facts: PgBranchFacts
   readonly #request: JoinRequest
   readonly #session: BranchSession

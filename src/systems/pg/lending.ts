@@ -42,6 +42,8 @@ export interface LendingFacts {
   readonly pool: PgPool
   /** Told what was read of a connection that was new. */
   readonly onRead: (facts: ConnectionFacts) => void
+  /** Told how long the pool let wait. */
+  readonly onWaited: ((ms: number) => void) | undefined
 }
 
 /** Resolves with what `use` makes of the connection, at once. @throws AssentError */
@@ -112,7 +114,11 @@ async function readFacts(
 }
 
 /** A connection of the pool, or an error once time is over; one that comes later goes back. */
-function take({ name, pool }: LendingFacts, { waiting }: JoinRequest): Promise<PgPoolClient> {
+function take(
+  { name, pool, world, onWaited }: LendingFacts,
+  { waiting }: JoinRequest,
+): Promise<PgPoolClient> {
+  const askedAt = world.now()
   return new Promise((resolve, reject) => {
     let taken: PgPoolClient | 'refused' | undefined
     const callOff = waiting.whenOver(() => {
@@ -131,6 +137,7 @@ function take({ name, pool }: LendingFacts, { waiting }: JoinRequest): Promise<P
         return
       }
       callOff()
+      onWaited?.(world.now() - askedAt)
       // Without a listener, an error of an idle link would end the process.
       client.on('error', ignore)
       resolve(client)

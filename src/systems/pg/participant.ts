@@ -141,11 +141,12 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
   }
 
   #lendingFacts(): LendingFacts {
-    const { name, world } = this.#context
+    const { name, world, onPoolWait } = this.#context
     return {
       name,
       world,
       pool: this.#pool,
+      onWaited: onPoolWait,
       onRead: ({ replication }) => {
         this.#replication = replication
       },

@@ -16,12 +16,13 @@ import type { ServiceConnections } from './service-connections.ts'
 
 /**
  * One row per prepared transaction, and at least one. `processes` counts the connections that scan:
- * one for each process, named so, and kept open.
+ * one for each process, named so, and kept open. What a prepared transaction holds back of VACUUM is
+ * everything since its own id: it has no snapshot any more.
  */
 const SCAN = `SELECT prepared.gid,
   (extract(epoch FROM clock_timestamp() - prepared.prepared) * 1000)::bigint,
   prepared.owner = current_user OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user),
-  scanning.processes, ${REPLICATION}, prepared.owner
+  scanning.processes, ${REPLICATION}, age(prepared.transaction), prepared.owner
 FROM (SELECT count(*) AS processes FROM pg_stat_activity
   WHERE datname = current_database() AND application_name = $1::text) AS scanning
 LEFT JOIN pg_prepared_xacts AS prepared ON prepared.database = current_database()`
@@ -37,7 +38,8 @@ export async function listPrepared(
   return {
     replication: replicationOf(rows[0]?.[4]),
     processes: Math.max(1, Number(rows[0]?.[3] ?? 1)),
-    branches: rows.flatMap(([gid, age, mayEnd, , , owner]) => {
+    horizonTransactions: Math.max(0, ...rows.map(([, , , , , age]) => Number(age ?? 0))),
+    branches: rows.flatMap(([gid, age, mayEnd, , , , owner]) => {
       if (gid == null) return []
       const ageMs = Number(age)
       const role = `role ${owner ?? ''}`
