@@ -51,7 +51,7 @@ export function killableMysqlStream(
   return ({ config: { host, port } }) => {
     made += 1
     const socket = new KillableSocket(points, made, wire)
-    socket.connect(Number(port), host)
+    socket.connect(port, host)
     socket.setNoDelay(true)
     return socket
   }

@@ -136,7 +136,7 @@ test('what is not understood is an error, and never guessed', () => {
   const huge = Buffer.from('ffffff0003', 'hex')
   expect(() => new MysqlFrontend().push(huge)).toThrow('too long')
   // An SSLRequest: its flags, and nothing of a user.
-  const encrypted = Buffer.from(`20000001${'000a0000'}${'00'.repeat(28)}`, 'hex')
+  const encrypted = Buffer.from(`20000001000a0000${'00'.repeat(28)}`, 'hex')
   expect(() => new MysqlFrontend().push(encrypted)).toThrow('encrypted')
 })
 

@@ -92,6 +92,7 @@ export class MysqlFrontend implements ClientStream {
       case COMMAND.ping:
       case COMMAND.resetConnection:
         return messageOf(bytes, [])
+      case undefined:
       default:
         throw new WireError(`command ${String(command)} of MySQL's protocol is not understood here`)
     }
@@ -99,7 +100,11 @@ export class MysqlFrontend implements ClientStream {
 }
 
 function messageOf(bytes: Buffer, statements: FrontendMessage['statements']): FrontendItem {
-  return { kind: 'message', bytes, message: { kind: 'command', statements, bytes, continued: false } }
+  return {
+    kind: 'message',
+    bytes,
+    message: { kind: 'command', statements, bytes, continued: false },
+  }
 }
 
 /** MySQL 8 lets attributes stand before the text: none, in one set, is what mysql2 sends. */
@@ -192,6 +197,7 @@ export class MysqlBackend implements ServerStream {
         return this.#failed(bytes)
       case LOCAL_INFILE:
         throw new WireError('LOCAL INFILE is not understood here')
+      case undefined:
       default:
         this.#part = 'columns'
         this.#rows = 0

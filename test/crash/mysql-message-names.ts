@@ -46,7 +46,8 @@ function kindOnBranch(text: string): Kind | undefined {
   if (text === GIVEN_BACK) return undefined
   if (IDLE.test(text)) return 'session'
   if (/^XA START /.test(text)) return 'begin'
-  if (/^INSERT INTO `assent`\.mark/.test(text)) return /\sFROM DUAL\s/.test(text) ? 'receipt' : 'claim'
+  if (/^INSERT INTO `assent`\.mark/.test(text))
+    return /\sFROM DUAL\s/.test(text) ? 'receipt' : 'claim'
   const isDecider = isOfDecider(text)
   if (/^XA END /.test(text)) return isDecider ? 'seal' : 'end-work'
   if (/^XA PREPARE /.test(text)) return isDecider ? 'decide' : 'vote'

@@ -39,7 +39,11 @@ function pair(file: string, orders: System, stock: System, ledger?: System): Sys
 export const PAIRS = {
   'postgres decides, mariadb votes': pair('postgres-mariadb', 'postgres', 'mariadb'),
   'mariadb decides, postgres votes': pair('mariadb-postgres', 'mariadb', 'postgres'),
-  'mariadb with a binary log decides, postgres votes': pair('binlog-postgres', WITH_LOG, 'postgres'),
+  'mariadb with a binary log decides, postgres votes': pair(
+    'binlog-postgres',
+    WITH_LOG,
+    'postgres',
+  ),
   'mariadb decides, mariadb with a binary log votes': pair('mariadb-binlog', 'mariadb', WITH_LOG),
   'mariadb with a binary log decides, mariadb votes': pair('binlog-mariadb', WITH_LOG, 'mariadb'),
   'mariadb with a binary log decides, another votes': pair('binlog-binlog', WITH_LOG, WITH_LOG),

@@ -56,7 +56,7 @@ function reachPostgres(way: Way): Reached {
   const options = recoveryUrl === undefined ? {} : { recovery: { connectionString: recoveryUrl } }
   return {
     name,
-    definition: postgres(pool, options) as unknown as Definition,
+    definition: postgres(pool, options),
     take: 'UPDATE item SET amount = amount - 1 WHERE id = $1',
     look: 'SELECT amount FROM item WHERE id = $1',
     end: () => pool.end(),

@@ -25,7 +25,9 @@ export type RecovererOf = (cluster: CrashCluster) => Recoverer
 
 /** A fresh Assent in this process, with default settings: it scans by itself as well. */
 export function assentRecoverer(cluster: CrashCluster): Recoverer {
-  const reached = cluster.databases.map(({ name, system, url }) => reach({ name, system, url, max: 1 }))
+  const reached = cluster.databases.map(({ name, system, url }) =>
+    reach({ name, system, url, max: 1 }),
+  )
   const alarms: string[] = []
   const foundPrepared: string[] = []
   const assent = createAssent({

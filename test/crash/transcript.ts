@@ -104,16 +104,21 @@ function collapse(texts: readonly string[]): readonly string[] {
 }
 
 function masked(sql: string): string {
-  return sql
-    .replace(/\s+/g, ' ')
-    .replace(/^SET LOCAL (tcp_\w+|\w+_timeout|client_connection_check_interval) = .*$/, TIME_OUTS)
-    .replace(/'(A\d+\.[^.']+\.[^.']+)\.[^.']+\.[^.']+\.([^.']+)'/g, "'$1.<epoch>.<txid>.$2'")
-    // MySQL's: two parts, the second with the connection and the server's start; values are in the text.
-    .replace(
-      /'(A\d+\.[^.']+\.[^.']+)\.[^.']+\.[^.']+','([^.']+)\.[^.']+\.[^.']+',(\d+)/g,
-      "'$1.<epoch>.<txid>','$2.<connection>.<start>',$3",
-    )
-    .replace(/SELECT '[^']{20}', 'commit', ('[^']+', '[^']+'), '[^']{8}'/, "SELECT <txid>, 'commit', $1, <epoch>")
-    .replace(/epoch\.id = '[^']{8}'/, 'epoch.id = <epoch>')
-    .replace(/'item-\d+'/, '<item>')
+  return (
+    sql
+      .replace(/\s+/g, ' ')
+      .replace(/^SET LOCAL (tcp_\w+|\w+_timeout|client_connection_check_interval) = .*$/, TIME_OUTS)
+      .replace(/'(A\d+\.[^.']+\.[^.']+)\.[^.']+\.[^.']+\.([^.']+)'/g, "'$1.<epoch>.<txid>.$2'")
+      // MySQL's: two parts, the second with the connection and the server's start; values are in the text.
+      .replace(
+        /'(A\d+\.[^.']+\.[^.']+)\.[^.']+\.[^.']+','([^.']+)\.[^.']+\.[^.']+',(\d+)/g,
+        "'$1.<epoch>.<txid>','$2.<connection>.<start>',$3",
+      )
+      .replace(
+        /SELECT '[^']{20}', 'commit', ('[^']+', '[^']+'), '[^']{8}'/,
+        "SELECT <txid>, 'commit', $1, <epoch>",
+      )
+      .replace(/epoch\.id = '[^']{8}'/, 'epoch.id = <epoch>')
+      .replace(/'item-\d+'/, '<item>')
+  )
 }

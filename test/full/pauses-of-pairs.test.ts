@@ -81,7 +81,10 @@ describe.each(NAMES)('%s', (name) => {
         const isEnded = async () => (await cluster.prepared()).length === 0
         await eventually('another to end it', isEnded, { timeoutMs: 30_000 })
       })
-    const strike = { point: { message: 'orders remember 1', stage: 'sent, not processed' }, act } as const
+    const strike = {
+      point: { message: 'orders remember 1', stage: 'sent, not processed' },
+      act,
+    } as const
     await using sleeper = await DoomedProcess.start(cluster, 'recover', scenario, strike)
     expect(await sleeper.run()).toBe('exit code 0')
     expect(leftWhileHeld).toBe(1)
