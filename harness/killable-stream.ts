@@ -1,20 +1,22 @@
 /**
- * Owns: a socket for node-postgres' `stream` option, for use inside a process that is to die at an
+ * Owns: a socket for the `stream` option of node-postgres or mysql2, for use inside a process that is to die at an
  * exact point of its conversation with the server.
  * Promises: beforeWrite is called when a message is complete and none of its bytes has left this
  * process, while everything before it has been handed to the kernel; afterAnswer is called right
- * after node-postgres was given the last byte of an answer, before any code that awaits it runs on.
+ * after the driver was given the last byte of an answer, before any code that awaits it runs on.
  * Never: changes or reorders a byte, or works under TLS (connecting fails with a WireError).
  */
 import { Socket } from 'node:net'
+import { POSTGRES_WIRE } from './wire-frames.ts'
 import {
   type BackendAnswer,
-  BackendParser,
+  type ClientStream,
   type FrontendMessage,
-  FrontendParser,
+  type ServerStream,
   type StartupParameters,
+  type Wire,
   WireError,
-} from './wire-frames.ts'
+} from './wire.ts'
 
 export interface KillPoints {
   readonly beforeWrite?: (message: FrontendMessage, connection: KillableConnection) => void
@@ -36,7 +38,22 @@ export function killableStream(points: KillPoints): () => Socket {
   let made = 0
   return () => {
     made += 1
-    return new KillableSocket(points, made)
+    return new KillableSocket(points, made, POSTGRES_WIRE)
+  }
+}
+
+/** The same for mysql2, which wants a socket that is on its way: `createPool({ …, stream })`. */
+export function killableMysqlStream(
+  points: KillPoints,
+  wire: Wire,
+): (options: { readonly config: { readonly host: string; readonly port: number } }) => Socket {
+  let made = 0
+  return ({ config: { host, port } }) => {
+    made += 1
+    const socket = new KillableSocket(points, made, wire)
+    socket.connect(port, host)
+    socket.setNoDelay(true)
+    return socket
   }
 }
 
@@ -52,14 +69,17 @@ type WriteCallback = (error?: Error | null) => void
 
 class KillableSocket extends Socket {
   readonly #points: KillPoints
-  readonly #frontend = new FrontendParser()
-  readonly #backend = new BackendParser()
+  readonly #frontend: ClientStream
+  readonly #backend: ServerStream
   readonly #unanswered: FrontendMessage[] = []
   #connection: KillableConnection
 
-  constructor(points: KillPoints, ordinal: number) {
+  constructor(points: KillPoints, ordinal: number, wire: Wire) {
     super()
+    const { frontend, backend } = wire.open()
     this.#points = points
+    this.#frontend = frontend
+    this.#backend = backend
     this.#connection = { ordinal, parameters: {} }
   }
 

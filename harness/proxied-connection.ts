@@ -7,14 +7,15 @@
  * waits is therefore bounded by `maxWaitingBytes` and not by back-pressure.
  */
 import { connect, type Socket } from 'node:net'
-import {
-  type BackendAnswer,
-  type BackendItem,
-  BackendParser,
-  type FrontendItem,
-  type FrontendMessage,
-  FrontendParser,
-} from './wire-frames.ts'
+import type {
+  BackendAnswer,
+  BackendItem,
+  ClientStream,
+  FrontendItem,
+  FrontendMessage,
+  ServerStream,
+  Wire,
+} from './wire.ts'
 import type {
   ConnectionInfo,
   NamedMessage,
@@ -27,6 +28,9 @@ interface Setting {
   readonly client: Socket
   readonly ordinal: number
   readonly targetPort: number
+  readonly wire: Wire
+  /** Told once the server is reached, from which port. */
+  readonly connected: (port: number) => void
   readonly hooks: () => ProxyHooks
   readonly record: (entry: TranscriptEntry) => void
 }
@@ -44,8 +48,8 @@ export class ProxiedConnection {
   readonly #setting: Setting
   readonly #client: Socket
   readonly #server: Socket
-  readonly #frontend = new FrontendParser()
-  readonly #backend = new BackendParser()
+  readonly #frontend: ClientStream
+  readonly #backend: ServerStream
   readonly #requests: Line<FrontendItem | Ending>
   readonly #answers: Line<BackendItem | Ending>
   /** Forwarded messages whose answer isn't complete, oldest first; `undefined` has no name. */
@@ -57,6 +61,9 @@ export class ProxiedConnection {
 
   constructor(setting: Setting) {
     this.#setting = setting
+    const { frontend, backend } = setting.wire.open()
+    this.#frontend = frontend
+    this.#backend = backend
     this.#info = { ordinal: setting.ordinal, application: '', user: '', database: '' }
     this.#requests = new Line((item) => this.#forwardRequest(item))
     this.#answers = new Line((item) => this.#forwardAnswer(item))
@@ -66,6 +73,9 @@ export class ProxiedConnection {
       port: setting.targetPort,
       allowHalfOpen: true,
       noDelay: true,
+    })
+    this.#server.on('connect', () => {
+      setting.connected(this.#server.localPort ?? 0)
     })
     this.#client.on('data', (chunk) => {
       this.#guard(() => {

@@ -10,60 +10,25 @@
  * Source: PostgreSQL manual, chapters "Message Flow" and "Message Formats".
  */
 
-export interface Statement {
-  readonly sql: string
-  /** False for a statement that this message only prepares or describes. */
-  readonly executed: boolean
+import {
+  ByteInput,
+  type BackendAnswer,
+  type BackendItem,
+  type FrontendItem,
+  type FrontendMessage,
+  type ServerReport,
+  type StartupParameters,
+  type Wire,
+  WireError,
+} from './wire.ts'
+
+export { WireError } from './wire.ts'
+export type * from './wire.ts'
+
+/** PostgreSQL's protocol, for a proxy or a killable stream. */
+export const POSTGRES_WIRE: Wire = {
+  open: () => ({ frontend: new FrontendParser(), backend: new BackendParser() }),
 }
-
-export interface FrontendMessage {
-  readonly kind: 'simple' | 'extended' | 'function-call'
-  readonly statements: readonly Statement[]
-  readonly bytes: Buffer
-  /** True if a Flush already let a part of this message go (an item 'early' came before). */
-  readonly continued: boolean
-}
-
-export type FrontendItem =
-  | { readonly kind: 'startup'; readonly bytes: Buffer; readonly parameters: StartupParameters }
-  | { readonly kind: 'encryption-request'; readonly bytes: Buffer }
-  | { readonly kind: 'cancel-request'; readonly bytes: Buffer; readonly processId: number }
-  /** Belongs to no message: password, COPY data and its end, Terminate. */
-  | { readonly kind: 'outside'; readonly bytes: Buffer; readonly tag: string }
-  /** The part of a message up to a Flush: the client waits for answers before it sends the rest. */
-  | { readonly kind: 'early'; readonly bytes: Buffer; readonly message: FrontendMessage }
-  | { readonly kind: 'message'; readonly bytes: Buffer; readonly message: FrontendMessage }
-
-export type StartupParameters = Readonly<Record<string, string>>
-
-export interface ServerReport {
-  readonly severity: string
-  readonly sqlState: string
-  readonly text: string
-}
-
-export interface BackendAnswer {
-  /** Every CommandComplete in order, e.g. `['INSERT 0 1', 'PREPARE TRANSACTION']`. */
-  readonly commandTags: readonly string[]
-  readonly errors: readonly ServerReport[]
-  /** Warnings and notices: they came with this answer and may change what it means. */
-  readonly notices: readonly ServerReport[]
-  /** ReadyForQuery's byte: idle, in a transaction, or in a failed one. */
-  readonly status: 'I' | 'T' | 'E'
-  /** What wasn't already let go early (COPY, Flush). */
-  readonly bytes: Buffer
-}
-
-export type BackendItem =
-  /** The one byte that answers an encryption request: 'N' is no. */
-  | { readonly kind: 'negotiation'; readonly bytes: Buffer; readonly tag: string }
-  /** Belongs to no answer: authentication, the first ReadyForQuery, notices to an idle client. */
-  | { readonly kind: 'outside'; readonly bytes: Buffer; readonly tag: string }
-  /** A part of an answer that can't wait for its end, because the client must act on it. */
-  | { readonly kind: 'early'; readonly bytes: Buffer }
-  | { readonly kind: 'answer'; readonly bytes: Buffer; readonly answer: BackendAnswer }
-
-export class WireError extends Error {}
 
 /** The stream from client to server. */
 export class FrontendParser {
@@ -294,52 +259,28 @@ export class BackendParser {
   }
 }
 
-/** Bytes that arrived and don't yet make a whole frame. */
-class FrameInput {
-  #pending = Buffer.alloc(0)
-
-  append(chunk: Uint8Array): void {
-    this.#pending = Buffer.concat([this.#pending, chunk])
-    if (this.#pending.length > maxFrameBytes) throw new WireError('a frame is too long for a test')
-  }
-
-  peekByte(): number | undefined {
-    return this.#pending[0]
-  }
-
-  rest(): Buffer {
-    return this.#pending
-  }
-
+class FrameInput extends ByteInput {
   takeByte(): Buffer | undefined {
-    return this.#pending.length > 0 ? this.#take(1) : undefined
+    return this.length > 0 ? this.take(1) : undefined
   }
 
   takeUntyped(): Buffer | undefined {
-    if (this.#pending.length < 8) return undefined
-    return this.#takeFrame(this.#pending.readInt32BE(0), 8)
+    if (this.length < 8) return undefined
+    return this.#takeFrame(this.bytes.readInt32BE(0), 8)
   }
 
   takeTyped(): Buffer | undefined {
-    if (this.#pending.length < 5) return undefined
-    return this.#takeFrame(this.#pending.readInt32BE(1) + 1, 5)
+    if (this.length < 5) return undefined
+    return this.#takeFrame(this.bytes.readInt32BE(1) + 1, 5)
   }
 
   #takeFrame(length: number, shortest: number): Buffer | undefined {
-    if (length < shortest || length > maxFrameBytes) {
+    if (length < shortest) {
       throw new WireError(`a frame of ${length} bytes: this isn't PostgreSQL's protocol`)
     }
-    return this.#pending.length < length ? undefined : this.#take(length)
-  }
-
-  #take(length: number): Buffer {
-    const taken = this.#pending.subarray(0, length)
-    this.#pending = this.#pending.subarray(length)
-    return taken
+    return this.takeWhole(length)
   }
 }
-
-const maxFrameBytes = 64 * 1024 * 1024
 
 function tagOf(frame: Buffer): string {
   return String.fromCharCode(frame[0] ?? 0)

@@ -1,5 +1,5 @@
 /**
- * Owns: a TCP proxy before one PostgreSQL server that can stop any message before the server sees
+ * Owns: a TCP proxy before one database server that can stop any message before the server sees
  * it, or any answer before the client sees it, and keeps a transcript of both.
  * Promises: nothing of a held message or answer is forwarded, whatever happens to either side; and
  * when a client is gone while something is held, its server session is ended as well, so that what
@@ -10,12 +10,13 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { within } from './eventually.ts'
 import { ProxiedConnection } from './proxied-connection.ts'
-import type { BackendAnswer, FrontendMessage } from './wire-frames.ts'
+import type { BackendAnswer, FrontendMessage, Wire } from './wire.ts'
+import { POSTGRES_WIRE } from './wire-frames.ts'
 
 export interface ConnectionInfo {
   /** 1 for the first connection that the proxy accepted, and so on. */
   readonly ordinal: number
-  /** application_name of the startup packet, or ''. */
+  /** application_name of the startup packet, MySQL's attribute program_name, or ''. */
   readonly application: string
   readonly user: string
   readonly database: string
@@ -47,6 +48,8 @@ export interface ProxyHooks {
 export interface WireProxyOptions extends ProxyHooks {
   /** The server's port on 127.0.0.1. */
   readonly targetPort: number
+  /** What is spoken with it. Default: PostgreSQL's protocol. */
+  readonly wire?: Wire
 }
 
 export type TranscriptEntry =
@@ -76,8 +79,10 @@ export class WireProxy {
   readonly hooks: ProxyHooks
   /** May be changed too: new connections go there. */
   targetPort: number
+  readonly #wire: Wire
   readonly #listener: Server
   readonly #connections = new Set<ProxiedConnection>()
+  readonly #ports = new Set<number>()
   readonly #watchers = new Set<() => void>()
   #accepted = 0
 
@@ -90,8 +95,9 @@ export class WireProxy {
     return proxy
   }
 
-  private constructor({ targetPort, ...hooks }: WireProxyOptions) {
+  private constructor({ targetPort, wire = POSTGRES_WIRE, ...hooks }: WireProxyOptions) {
     this.targetPort = targetPort
+    this.#wire = wire
     this.hooks = hooks
     // allowHalfOpen: the end of one direction is a fact to pass on, not one to answer by ourselves.
     this.#listener = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
@@ -105,6 +111,11 @@ export class WireProxy {
 
   get connectionCount(): number {
     return this.#connections.size
+  }
+
+  /** The ports that its connections to the server came from, also of those that are closed. */
+  get serverSidePorts(): readonly number[] {
+    return [...this.#ports]
   }
 
   /** The server's url, leading through this proxy. */
@@ -178,6 +189,8 @@ export class WireProxy {
       client,
       ordinal: this.#accepted,
       targetPort: this.targetPort,
+      wire: this.#wire,
+      connected: (port) => this.#ports.add(port),
       hooks: () => this.hooks,
       record: (entry) => {
         if (entry.point === 'closed') this.#connections.delete(connection)

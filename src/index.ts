@@ -2,7 +2,9 @@
  * Assent: one `transaction()` over several databases, which ends the same way everywhere.
  */
 export { createAssent } from './transaction/create-assent.ts'
-export type { Assent, AssentSetting, HandlesOf } from './transaction/create-assent.ts'
+export { defineConfig } from './transaction/define-config.ts'
+export type { Assent, HandlesOf } from './transaction/create-assent.ts'
+export type { AssentSetting } from './transaction/create-assent.ts'
 export type { Transaction } from './transaction/transaction.ts'
 export type { TransactionDefaults, TransactionOptions } from './transaction/options.ts'
 export type { OutcomeAnswer, OutcomeOptions, UnknownReason } from './transaction/outcome.ts'

@@ -151,7 +151,7 @@ export class Recovery {
 }
 
 /** Only on a system whose branches name their register as they begin are deciders ever prepared. */
-function isDecidersOwn({ namesRegister }: Participant, { branch, register }: Gid): boolean {
+export function isDecidersOwn({ namesRegister }: Participant, { branch, register }: Gid): boolean {
   return namesRegister === 'when it begins' && branch === register
 }
 

@@ -12,10 +12,11 @@
  * Never: uses a branch's age for safety. A young one is left for a moment out of courtesy, since
  * its own process is most likely about to end it.
  */
-import { readGid } from '../protocol/index.ts'
 import type { Gid, recovery } from '../protocol/index.ts'
 import type { Participant, PreparedBranch, PreparedList } from '../ports/index.ts'
 import { inParallel } from './in-parallel.ts'
+import { judge } from './judge.ts'
+import type { Judged } from './judge.ts'
 import { LIMITS } from './limits.ts'
 import { Pauses } from './pauses.ts'
 import { doubtOf, inDoubtOf } from './recover.ts'
@@ -245,27 +246,9 @@ export class Scan {
     for (let begin = due.shift(); begin !== undefined && !begin(); begin = due.shift());
   }
 
-  /** Whose a listed branch is; undefined for what is no business of Assent's. */
-  #judge(
-    participant: Participant,
-    branch: PreparedBranch,
-  ):
-    | { readonly kind: 'ours'; readonly gid: Gid }
-    | { readonly kind: 'alone'; readonly doubt: InDoubt }
-    | undefined {
-    const reading = readGid(branch.gid, this.#app)
-    if (reading.kind === 'stranger') return undefined
-    if (reading.kind !== 'ours') {
-      const { gid, ageMs } = branch
-      const names = { transactionId: undefined, register: undefined }
-      const doubt = { participant: participant.name, gid, ageMs, reason: reading.kind, ...names }
-      return { kind: 'alone', doubt }
-    }
-    const { gid } = reading
-    const isConfigured = this.#setting.participants.has(gid.register)
-    if (branch.mayEnd && isConfigured) return { kind: 'ours', gid }
-    const reason = branch.mayEnd ? 'register-not-configured' : 'not-owner'
-    return { kind: 'alone', doubt: this.#doubt(participant, gid, branch, reason) }
+  #judge(participant: Participant, branch: PreparedBranch): Judged | undefined {
+    const { participants } = this.#setting
+    return judge(this.#app, participant.name, branch, (name) => participants.has(name))
   }
 
   #doubt(

@@ -45,7 +45,7 @@ export interface Memory {
   decisions(olderThanMs: number, from: Cursor | undefined): Promise<MarkPage<DecisionMark>>
   /** A page of receipts, whose decisions are elsewhere. */
   receipts(olderThanMs: number, from: Cursor | undefined): Promise<MarkPage<ReceiptMark>>
-  /** Which of these have a mark here that is committed. Waits for nobody. */
+  /** Which of these have the mark of a commit here, committed. Waits for nobody. */
   present(txids: readonly string[]): Promise<ReadonlySet<string>>
   /** Turns decisions into `settled`. Resolves with those whose row was there, and is settled now. */
   settle(txids: readonly string[]): Promise<ReadonlySet<string>>

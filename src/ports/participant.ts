@@ -10,6 +10,8 @@
  * Never: knows of a plan, an order or another branch. That is the protocol's.
  */
 import type { Answer, AskAnswer, EndAnswer, Gid, TransactionId } from '../protocol/index.ts'
+import type { ByHand } from './by-hand.ts'
+import type { Examination } from './examination.ts'
 import type { Memory } from './memory.ts'
 import type { Waiting, World } from './world.ts'
 
@@ -71,6 +73,8 @@ export interface Participant<Handle = unknown> {
   lookUp(txid: string): Promise<'committed' | 'not-found' | 'unclear'>
   /** The marks and epochs here, for forgetting. */
   readonly memory: Memory
+  /** What a person looks at, and decides. */
+  readonly byHand: ByHand
   /** Everything prepared in this database, ours or not, from a connection reserved for recovery. */
   listPrepared(): Promise<PreparedList>
   /** Ends a prepared branch from a connection reserved for recovery. */
@@ -82,6 +86,12 @@ export interface Participant<Handle = unknown> {
    * the SQL, for a restore job that runs before any process can reach the database.
    */
   restored(options: { readonly print: boolean }): Promise<string>
+  /**
+   * Everything that `readyToMark` checks, and what it costs; changes nothing but a counter of ours.
+   *
+   * @throws AssentError when no connection can be had
+   */
+  examine(): Promise<Examination>
   /** Creates the schema; with `print` only returns its SQL. */
   migrate(options: { readonly print: boolean }): Promise<string>
   /** Ends the connections reserved for recovery. The user's pool stays open. */
@@ -203,4 +213,6 @@ export interface PreparedBranch {
   readonly preparedForMs: number
   /** Whether the role that recovers may end it. */
   readonly mayEnd: boolean
+  /** Whose it is, for a person: `role app` on PostgreSQL, `connection 12` on MariaDB. */
+  readonly owner: string
 }

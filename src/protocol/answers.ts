@@ -21,8 +21,39 @@ export type EndAnswer =
   | { readonly answer: 'missing' }
   | { readonly answer: 'unknown'; readonly cause: unknown }
 
-/** What a mark's row says. `settled`: committed, and durably applied by every participant. */
-export type Decision = 'commit' | 'settled' | 'abort'
+/**
+ * What a mark's row can say. `settled`: committed, and durably applied by every participant.
+ * `heuristic-…`: a person decided, where nothing safe could be concluded (see `resolution.ts`). It is
+ * obeyed like any other, is never settled and never forgotten.
+ */
+export const DECISIONS = [
+  'commit',
+  'settled',
+  'abort',
+  'heuristic-commit',
+  'heuristic-abort',
+] as const
+
+export type Decision = (typeof DECISIONS)[number]
+
+export function isDecision(text: unknown): text is Decision {
+  return (DECISIONS as readonly unknown[]).includes(text)
+}
+
+/** What a row that is found means: it is always obeyed. */
+export function meaningOf(decision: Decision): 'commit' | 'abort' {
+  switch (decision) {
+    case 'commit':
+    case 'settled':
+    case 'heuristic-commit':
+      return 'commit'
+    case 'abort':
+    case 'heuristic-abort':
+      return 'abort'
+    default:
+      return assertNever(decision)
+  }
+}
 
 /**
  * The answer to *Ask*, the one way to read a mark.
@@ -57,7 +88,7 @@ export type Conclusion =
 export function conclude(asked: AskAnswer): Conclusion {
   switch (asked.answer) {
     case 'found':
-      return asked.decision === 'settled' ? 'commit' : asked.decision
+      return meaningOf(asked.decision)
     case 'absent':
       return asked.memory === 'remembered' ? 'abort' : 'held'
     case 'waits':

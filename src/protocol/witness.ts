@@ -5,7 +5,7 @@
  * Promises: no false alarm while forgetting, or a branch that is just being applied, is under way.
  * Never: ends or deletes anything.
  */
-import { assertNever } from './answers.ts'
+import { assertNever, meaningOf } from './answers.ts'
 import type { AskAnswer } from './answers.ts'
 import { mayLeave } from './machine.ts'
 import { WITNESS_ORDERING } from './ordering.ts'
@@ -66,17 +66,18 @@ function learn(state: WitnessState, event: WitnessEvent): WitnessState {
   }
 }
 
-function readRegister({ answer }: AskAnswer): WitnessState['register'] {
-  switch (answer) {
+function readRegister(asked: AskAnswer): WitnessState['register'] {
+  switch (asked.answer) {
     case 'found':
-      return 'has it'
+      // A person's abort speaks against a receipt as a missing row does.
+      return meaningOf(asked.decision) === 'commit' ? 'has it' : 'has no row'
     case 'absent':
       return 'has no row'
     case 'waits':
     case 'unknown':
       return 'unclear'
     default:
-      return assertNever(answer)
+      return assertNever(asked)
   }
 }
 

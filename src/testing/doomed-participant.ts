@@ -7,6 +7,8 @@ import type { Answer, AskAnswer, EndAnswer, Gid } from '../protocol/index.ts'
 import type {
   Branch,
   BranchFault,
+  ByHand,
+  Examination,
   JoinRequest,
   Mark,
   MarkSite,
@@ -84,6 +86,15 @@ export class DoomedParticipant implements Participant {
 
   get memory(): Memory {
     return this.#doom.error === undefined ? this.#participant.memory : nobodys(this.#doom.error)
+  }
+
+  /** A person is not the process that dies. */
+  get byHand(): ByHand {
+    return this.#participant.byHand
+  }
+
+  examine(): Promise<Examination> {
+    return this.#alive(() => this.#participant.examine())
   }
 
   /** The dead see nothing, and complain about nothing. */

@@ -9,6 +9,7 @@ import { Over } from '../../src/engine/index.ts'
 import type { Branch, JoinRequest, Mark, Participant, Question } from '../../src/ports/index.ts'
 import type { Gid, TransactionId } from '../../src/protocol/index.ts'
 import { nodeWorld } from '../../src/platform/node-world.ts'
+import { describeByHand } from './by-hand-contract.ts'
 
 export interface SystemDatabase {
   readonly participant: Participant
@@ -42,7 +43,7 @@ export interface System {
 
 const PARTICIPANTS = ['contract', 'other']
 
-interface Scene {
+export interface Scene {
   readonly database: SystemDatabase
   readonly participant: Participant
   readonly id: TransactionId
@@ -398,6 +399,8 @@ export function describeSystem(system: System): void {
       expect(await of.database.marks()).toEqual([of.id.txid])
     })
   })
+
+  describeByHand(system.name, open, joined)
 
   describe(`${system.name}: epochs`, () => {
     test('stay the same while nothing happens to the server', async () => {

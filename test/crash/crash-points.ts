@@ -48,7 +48,7 @@ export function faultAt(point: CrashPoint, messages: readonly string[]): string 
     messages.slice(at).filter((each) => kindOf(each) === kind).length
   const all = (kind: Kind): number => messages.filter((each) => kindOf(each) === kind).length
   const isUnanswered = stage === 'sent, not processed' || stage === 'processed, not answered'
-  if (kindOf(message) === 'decide' && isUnanswered) {
+  if (['decide', 'finish'].includes(kindOf(message)) && isUnanswered) {
     return 'fault 8: the process dies while COMMIT is unanswered'
   }
   if (left('apply') === 0) return 'fault 11: the process dies after all ends'

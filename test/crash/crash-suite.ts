@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { crash, lineOfCrash } from './crash.ts'
 import type { Crash } from './crash.ts'
 import { CrashCluster } from './crash-cluster.ts'
+import type { DatabaseSpec } from './crash-database.ts'
 import { fateAt, faultAt, label, pointsOf } from './crash-points.ts'
 import type { CrashPoint } from './crash-points.ts'
 import { DoomedProcess, deciderOf } from './doomed-process.ts'
@@ -16,7 +17,7 @@ import type { Golden } from './transcript.ts'
 
 export interface CrashSuite {
   /** One server each, under the names of the participants. */
-  readonly databases: readonly string[]
+  readonly databases: readonly DatabaseSpec[]
   readonly scenario: Scenario
   readonly golden: Golden
   /** The kinds of messages at which it is killed; default: all. */

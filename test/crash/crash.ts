@@ -37,6 +37,8 @@ export interface Crash {
   /** From the process' end until nothing of it was left. */
   readonly recoveredMs: number
   readonly disagreements: readonly string[]
+  /** The participants of which the one who recovered said that it found the decider prepared. */
+  readonly foundPrepared: readonly string[]
 }
 
 const RECOVERY_MS = 15_000
@@ -54,6 +56,7 @@ export async function crash(setting: CrashSetting, point: CrashPoint): Promise<C
   return {
     ...{ point, fate, leftPrepared },
     recoveredMs: aftermath.recoveredMs,
+    foundPrepared: aftermath.foundPrepared,
     answered: answer?.outcome,
     hit: misses.length === 0,
     disagreements: [...misses, ...aftermath.disagreements],
@@ -65,7 +68,7 @@ export async function recoverAndJudge(
   setting: CrashSetting,
   owner: DoomedProcess,
   fate: Fate,
-): Promise<Pick<Crash, 'recoveredMs' | 'disagreements'>> {
+): Promise<Pick<Crash, 'recoveredMs' | 'disagreements' | 'foundPrepared'>> {
   const { cluster, scenario, recovererOf = assentRecoverer } = setting
   const diedAt = performance.now()
   await using recoverer = recovererOf(cluster)
@@ -87,7 +90,10 @@ export async function recoverAndJudge(
     bareOutcome: await recoverer.outcome(txid),
   }
   const printed = owner.errors === '' ? [] : [`the process printed: ${owner.errors}`]
-  return { recoveredMs, disagreements: [...stuck, ...disagreements(facts, fate), ...printed] }
+  return {
+    ...{ recoveredMs, foundPrepared: recoverer.foundPrepared },
+    disagreements: [...stuck, ...disagreements(facts, fate), ...printed],
+  }
 }
 
 /** Tries until no session and no prepared branch is left. Returns what was wrong, if it was. */
@@ -99,7 +105,7 @@ async function recoverAll(
   const isOver = async (): Promise<boolean> => {
     await recoverer.recover()
     // In this order: a session that is left may prepare something yet.
-    if (owner.connectionCount > 0 || (await cluster.ownerSessions(owner.item)) > 0) return false
+    if (await owner.isConnected()) return false
     return (await cluster.prepared()).length === 0
   }
   try {

@@ -15,7 +15,7 @@ import { type MaybeLater, type Verdict, WireProxy } from '../../harness/wire-pro
 import type { CrashCluster } from './crash-cluster.ts'
 import { isOwnDeath } from './crash-points.ts'
 import type { CrashPoint, Stage } from './crash-points.ts'
-import { MessageNames } from './message-names.ts'
+import { namer } from './message-names.ts'
 import { SETTING } from './doomed-setting.ts'
 import type { DoomedSetting, Note, Task } from './doomed-setting.ts'
 import { answered, sent } from './transcript.ts'
@@ -49,6 +49,7 @@ const RUN_MS = 20_000
 export class DoomedProcess {
   readonly item: string
   readonly events: WireEvent[] = []
+  readonly #cluster: CrashCluster
   readonly #proxies: readonly WireProxy[]
   readonly #child: ChildProcess
   readonly #notesPath: string
@@ -64,14 +65,16 @@ export class DoomedProcess {
   ): Promise<DoomedProcess> {
     const item = await cluster.newItem()
     const proxies = await Promise.all(
-      cluster.databases.map(({ server }) => WireProxy.listen({ targetPort: server.port })),
+      cluster.databases.map(({ server, wire }) =>
+        WireProxy.listen({ targetPort: server.port, wire }),
+      ),
     )
     const setting: DoomedSetting = {
       task,
-      databases: cluster.databases.map(({ name, server }, at) => ({
-        name,
-        url: proxies[at]!.url(server.url()),
-        directUrl: server.url(),
+      databases: cluster.databases.map(({ name, system, url }, at) => ({
+        ...{ name, system },
+        url: proxies[at]!.url(url),
+        directUrl: url,
       })),
       writes: scenario.writes,
       reads: scenario.reads,
@@ -82,7 +85,7 @@ export class DoomedProcess {
       notesPath: join(cluster.folder, `${item}.notes`),
       dieAt: strike !== undefined && isOwnDeath(strike.point) ? strike.point : undefined,
     }
-    const doomed = new DoomedProcess(setting, proxies, strike)
+    const doomed = new DoomedProcess(cluster, setting, proxies, strike)
     const warm = once(doomed.#child, 'message')
     const isWarm = Promise.race([warm.then(() => true), doomed.#ended.then(() => false)])
     if (await within(`the process of ${item} to be warm`, isWarm, BOOT_MS)) return doomed
@@ -91,11 +94,13 @@ export class DoomedProcess {
   }
 
   private constructor(
+    cluster: CrashCluster,
     setting: DoomedSetting,
     proxies: readonly WireProxy[],
     strike: Strike | undefined,
   ) {
     this.item = setting.item
+    this.#cluster = cluster
     this.#proxies = proxies
     this.#notesPath = setting.notesPath
     this.#child = spawn(nodeProgram(), ['--conditions=assent-source', PROGRAM], {
@@ -104,10 +109,7 @@ export class DoomedProcess {
     })
     this.#child.stderr?.on('data', (chunk: Buffer) => (this.#errors += chunk.toString()))
     this.#ended = once(this.#child, 'close')
-    this.#watch(
-      setting.databases.map(({ name }) => name),
-      strike,
-    )
+    this.#watch(setting, strike)
   }
 
   /** Everything that it printed to stderr. A process that works as it should prints nothing. */
@@ -115,8 +117,16 @@ export class DoomedProcess {
     return this.#errors
   }
 
-  get connectionCount(): number {
-    return this.#proxies.reduce((sum, proxy) => sum + proxy.connectionCount, 0)
+  /** Whether a connection, or a server's session, of it is left. */
+  async isConnected(): Promise<boolean> {
+    if (this.#proxies.some((proxy) => proxy.connectionCount > 0)) return true
+    const application = `owner-${this.item}`
+    const counts = await Promise.all(
+      this.#cluster.databases.map((database, at) =>
+        database.countSessions({ application, clientPorts: this.#proxies[at]!.serverSidePorts }),
+      ),
+    )
+    return counts.some((count) => count > 0)
   }
 
   /** What it had written down. */
@@ -157,8 +167,7 @@ export class DoomedProcess {
     await Promise.all(this.#proxies.map((proxy) => proxy.close()))
   }
 
-  #watch(participants: readonly string[], strike: Strike | undefined): void {
-    const names = new MessageNames()
+  #watch({ databases, task }: DoomedSetting, strike: Strike | undefined): void {
     let isWarm = false
     this.#child.once('message', () => {
       isWarm = true
@@ -168,8 +177,9 @@ export class DoomedProcess {
       return isHere ? (strike.act ?? killIt)(this) : 'pass'
     }
     for (const [at, proxy] of this.#proxies.entries()) {
-      const participant = participants[at]!
-      proxy.hooks.name = (message) => (isWarm ? names.name(participant, message) : undefined)
+      const { name: participant, system } = databases[at]!
+      const nameOf = namer(participant, system, task)
+      proxy.hooks.name = (message, connection) => (isWarm ? nameOf(message, connection) : undefined)
       proxy.hooks.onRequest = ({ name, message }) => {
         this.events.push(sent(name, message))
         return judge(name, 'sent, not processed')

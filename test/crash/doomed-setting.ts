@@ -1,6 +1,7 @@
 /**
  * Owns: what a test tells the process that is to die, and the words that this process writes down.
  */
+import type { System } from './crash-database.ts'
 import type { CrashPoint } from './crash-points.ts'
 
 /** The application whose processes recover each other. */
@@ -16,6 +17,7 @@ export interface DoomedSetting {
   readonly task: Task
   readonly databases: readonly {
     readonly name: string
+    readonly system: System
     /** Through the proxy: for what the task is about. */
     readonly url: string
     /** Past the proxy: for what a transfer's process recovers by the way. */

@@ -6,36 +6,33 @@
  */
 import { appendFileSync } from 'node:fs'
 import { once } from 'node:events'
-import pg from 'pg'
 import { AssentError, createAssent } from 'assent'
-import { pg as participant } from 'assent/pg'
-import { dieNow, killableStream } from '../../harness/killable-stream.ts'
-import type { FrontendMessage } from '../../harness/wire-frames.ts'
+import { dieNow } from '../../harness/killable-stream.ts'
+import type { KillPoints } from '../../harness/killable-stream.ts'
+import type { FrontendMessage } from '../../harness/wire.ts'
+import type { System } from './crash-database.ts'
 import type { Stage } from './crash-points.ts'
-import { MessageNames } from './message-names.ts'
+import { namer } from './message-names.ts'
 import { APP, SETTING } from './doomed-setting.ts'
 import type { Note, DoomedSetting } from './doomed-setting.ts'
+import { definitionsOf, reach } from './reached.ts'
+import type { Reached } from './reached.ts'
 
 const setting = JSON.parse(process.env[SETTING] ?? '') as DoomedSetting
 const { dieAt } = setting
-const names = new MessageNames()
+/** On a busy machine the first transaction of a process takes its time. */
+const WARM_UP_MS = 20_000
 let isWarm = false
 
-const pools = setting.databases.map(({ name, url, directUrl }) => {
-  const pool = new pg.Pool({
-    connectionString: url,
-    application_name: `owner-${setting.item}`,
-    ...(dieAt === undefined ? {} : { stream: dyingStream(name) }),
-  })
-  const recovery = { connectionString: directUrl }
-  return { name, pool, options: setting.task === 'transfer' ? { recovery } : {} }
-})
-const assent = createAssent({
-  app: APP,
-  participants: Object.fromEntries(
-    pools.map(({ name, pool, options }) => [name, participant(pool, options)]),
-  ),
-})
+const reached = setting.databases.map(({ name, system, url, directUrl }) =>
+  reach({
+    ...{ name, system, url },
+    ...(setting.task === 'transfer' ? { recoveryUrl: directUrl } : {}),
+    application: `owner-${setting.item}`,
+    killAt: dieAt === undefined ? undefined : deathsOf(name, system),
+  }),
+)
+const assent = createAssent({ app: APP, participants: definitionsOf(reached) })
 
 if (setting.task === 'transfer') await transfer(`${setting.item}-warm-up`, 'applied')
 process.send?.('warm')
@@ -50,47 +47,50 @@ try {
   note({ note: 'answered', outcome, error: String(error) })
 }
 await assent.close()
-await Promise.all(pools.map(({ pool }) => pool.end()))
+await Promise.all(reached.map((each) => each.end()))
 process.disconnect()
 
 function transfer(item: string, resolveWhen: 'applied' | 'decided'): Promise<void> {
   return assent.transaction(
     async (handles, tx) => {
       if (isWarm) note({ note: 'began', txid: tx.id })
-      for (const name of setting.writes) {
-        await handles[name]?.query('UPDATE item SET amount = amount - 1 WHERE id = $1', [item])
-      }
-      for (const name of setting.reads) {
-        await handles[name]?.query('SELECT amount FROM item WHERE id = $1', [item])
-      }
+      for (const name of setting.writes) await handles[name]?.query(participant(name).take, [item])
+      for (const name of setting.reads) await handles[name]?.query(participant(name).look, [item])
     },
     {
       reads: setting.reads,
       resolveWhen,
-      timeoutMs: setting.timeoutMs,
+      timeoutMs: isWarm ? setting.timeoutMs : WARM_UP_MS,
       ...(setting.decider === undefined ? {} : { decider: setting.decider }),
     },
   )
 }
 
-function dyingStream(participantName: string): ReturnType<typeof killableStream> {
+function participant(name: string): Reached {
+  const found = reached.find((each) => each.name === name)
+  if (found === undefined) throw new Error(`no participant ${name}`)
+  return found
+}
+
+function deathsOf(participantName: string, system: System): KillPoints {
+  const nameOf = namer(participantName, system, setting.task)
   const named = new WeakMap<FrontendMessage, string>()
   const dieIf = (stage: Stage, message: string | undefined): void => {
     if (dieAt === undefined || dieAt.stage !== stage || dieAt.message !== message) return
     note({ note: 'dies', at: dieAt })
     dieNow()
   }
-  return killableStream({
-    beforeWrite: (message) => {
+  return {
+    beforeWrite: (message, connection) => {
       if (!isWarm) return
-      const name = names.name(participantName, message)
+      const name = nameOf(message, connection)
       if (name !== undefined) named.set(message, name)
       dieIf('before sent', name)
     },
     afterAnswer: (_answer, message) => {
       dieIf('answered', named.get(message))
     },
-  })
+  }
 }
 
 function note(line: Note): void {

@@ -5,22 +5,35 @@
  * inside it give the same message the same name.
  * Never: imports Assent. A message that it does not know is `work`, and changes the transcript.
  */
-import type { FrontendMessage } from '../../harness/wire-frames.ts'
+import type { ConnectionInfo } from '../../harness/wire-proxy.ts'
+import type { FrontendMessage } from '../../harness/wire.ts'
+import type { System } from './crash-database.ts'
+import { MysqlMessageNames } from './mysql-message-names.ts'
 
 export type Kind =
   | 'facts'
   /** BEGIN, the first statement behind it, and between them the claim if this branch decides. */
   | 'begin'
+  /** The idle time-out of a branch on MySQL, before its XA START. */
+  | 'session'
   | 'work'
   /** A claim that did not go along with BEGIN, or has to become another one. */
   | 'claim'
   /** What must be true of COMMIT where the claim went along with BEGIN, asked beforehand. */
   | 'secure'
   | 'vote'
+  /** On MySQL: XA END behind the claim; and behind the receipt, which is a message of its own there. */
+  | 'seal'
+  | 'receipt'
+  | 'end-work'
   /** COMMIT of a branch that wrote no claim: a declared reader. */
   | 'commit'
-  /** COMMIT of the branch that wrote the claim. */
+  /**
+   * COMMIT of the branch that wrote the claim. With a binary log, MySQL's decider is prepared first:
+   * that is the decision, as whoever finds it so commits it; its XA COMMIT is `finish`.
+   */
   | 'decide'
+  | 'finish'
   | 'apply'
   | 'undo'
   /** Nothing but a Sync. */
@@ -29,6 +42,25 @@ export type Kind =
   | 'ask'
   | 'obey'
   | 'remember'
+
+/** Names the messages of one process to one participant. */
+export type Namer = (
+  message: FrontendMessage,
+  connection: Pick<ConnectionInfo, 'ordinal'>,
+) => string | undefined
+
+export function namer(
+  participant: string,
+  system: System,
+  task: 'transfer' | 'recover' = 'transfer',
+): Namer {
+  if (system === 'postgres') {
+    const names = new MessageNames()
+    return (message) => names.name(participant, message)
+  }
+  const names = new MysqlMessageNames(task)
+  return (message, { ordinal }) => names.name(participant, message, ordinal)
+}
 
 export class MessageNames {
   readonly #counts = new Map<string, number>()
@@ -85,17 +117,22 @@ export function participantOf(name: string): string {
 export function phaseOf(name: string): string {
   const kind = kindOf(name)
   switch (kind) {
+    case 'receipt':
+    case 'end-work':
     case 'vote':
     case 'commit':
       return 'vote'
     case 'apply':
       return 'apply'
     case 'facts':
+    case 'session':
     case 'begin':
     case 'work':
     case 'claim':
+    case 'seal':
     case 'secure':
     case 'decide':
+    case 'finish':
     case 'undo':
     case 'drain':
     case 'ask':

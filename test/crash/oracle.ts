@@ -5,7 +5,8 @@
  * point demands, no lock left, nothing prepared, and no answer was a lie.
  * Never: imports Assent. The outcomes that Assent told are facts to judge like the others.
  */
-import type { CrashCluster, Database } from './crash-cluster.ts'
+import type { CrashCluster } from './crash-cluster.ts'
+import type { Database } from './crash-database.ts'
 import type { Fate } from './crash-points.ts'
 import { APP } from './doomed-setting.ts'
 import type { Note } from './doomed-setting.ts'
@@ -67,32 +68,14 @@ function judgeNote(note: Note, fate: Fate): readonly string[] {
 
 /** Reads one database by plain SQL. */
 export async function readDatabase(
-  { name, sql }: Database,
+  database: Database,
   role: 'writer' | 'reader',
   item: string,
   txid: string,
 ): Promise<DatabaseFacts> {
-  const select = 'SELECT amount FROM item WHERE id = $1'
-  const items = await sql<{ amount: number }>(select, [item])
-  const free = await sql<{ id: string }>(
-    'SELECT id FROM item WHERE id = $1 FOR UPDATE SKIP LOCKED',
-    [item],
-  )
-  return {
-    name,
-    role,
-    taken: 1 - (items[0]?.amount ?? Number.NaN),
-    mark: await markOf({ sql }, txid),
-    locked: free.length === 0,
-  }
-}
-
-/** A database that was only ever read has no such table, and so no mark. */
-async function markOf({ sql }: Pick<Database, 'sql'>, txid: string): Promise<string | undefined> {
-  const [table] = await sql<{ at: string | null }>(`SELECT to_regclass('assent.mark')::text AS at`)
-  if (table?.at == null) return undefined
-  const select = 'SELECT decision FROM assent.mark WHERE txid = $1'
-  return (await sql<{ decision: string }>(select, [txid]))[0]?.decision
+  const { amount, isLocked } = await database.stateOf(item)
+  const mark = await database.markOf(txid)
+  return { name: database.name, role, taken: 1 - amount, mark, locked: isLocked }
 }
 
 /**
@@ -104,7 +87,6 @@ export async function fullId(
   decider: string,
   txid: string,
 ): Promise<string> {
-  const text = 'SELECT id FROM assent.epoch ORDER BY ordinal DESC LIMIT 1'
-  const [epoch] = await cluster.database(decider).sql<{ id: string }>(text)
-  return ['A1', APP, decider, epoch?.id ?? 'no epoch', txid].join('.')
+  const epoch = await cluster.database(decider).newestEpoch()
+  return ['A1', APP, decider, epoch ?? 'no epoch', txid].join('.')
 }

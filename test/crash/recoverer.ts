@@ -2,11 +2,11 @@
  * Owns: what ends the branches that a killed owner left behind: Assent in another process, or one
  * that a test has planted to be wrong.
  */
-import pg from 'pg'
 import { createAssent } from 'assent'
-import { pg as participant } from 'assent/pg'
+import type { Report } from 'assent'
 import type { CrashCluster } from './crash-cluster.ts'
 import { APP } from './doomed-setting.ts'
+import { definitionsOf, reach } from './reached.ts'
 
 export interface Recoverer extends AsyncDisposable {
   /** One try to end everything that is prepared. */
@@ -15,6 +15,8 @@ export interface Recoverer extends AsyncDisposable {
   outcome(id: string, waitMs?: number): Promise<string>
   /** What it had to alarm a person of. */
   readonly alarms: readonly string[]
+  /** The participants whose branch decided, and was found prepared. */
+  readonly foundPrepared: readonly string[]
 }
 
 const OUTCOME_MS = 5_000
@@ -23,21 +25,21 @@ export type RecovererOf = (cluster: CrashCluster) => Recoverer
 
 /** A fresh Assent in this process, with default settings: it scans by itself as well. */
 export function assentRecoverer(cluster: CrashCluster): Recoverer {
-  const pools = cluster.databases.map(({ name, server }) => {
-    const pool = new pg.Pool({ connectionString: server.url(), max: 1 })
-    return { name, pool }
-  })
+  const reached = cluster.databases.map(({ name, system, url }) =>
+    reach({ name, system, url, max: 1 }),
+  )
   const alarms: string[] = []
+  const foundPrepared: string[] = []
   const assent = createAssent({
     app: APP,
-    participants: Object.fromEntries(pools.map(({ name, pool }) => [name, participant(pool)])),
+    participants: definitionsOf(reached),
     onReport: (report) => {
-      const isAlarm = report.type !== 'recovered' && report.type !== 'scan-failed'
-      if (isAlarm) alarms.push(JSON.stringify(report))
+      if (report.type === 'decider-prepared') foundPrepared.push(report.participant)
+      else if (isAlarm(report)) alarms.push(JSON.stringify(report))
     },
   })
   return {
-    alarms,
+    ...{ alarms, foundPrepared },
     recover: async () => {
       await assent.recover()
     },
@@ -47,9 +49,14 @@ export function assentRecoverer(cluster: CrashCluster): Recoverer {
     },
     [Symbol.asyncDispose]: async () => {
       await assent.close()
-      await Promise.all(pools.map(({ pool }) => pool.end()))
+      await Promise.all(reached.map((each) => each.end()))
     },
   }
+}
+
+/** A decider that is found prepared is told of, and nothing for a person to do. */
+export function isAlarm({ type }: Report): boolean {
+  return !['recovered', 'scan-failed', 'decider-prepared'].includes(type)
 }
 
 /** Ends whatever is listed one and the same way, without asking anybody. */
@@ -59,7 +66,7 @@ export function blindRecoverer(ending: 'COMMIT' | 'ROLLBACK'): RecovererOf {
     recover: async () => {
       for (const listed of await cluster.prepared()) {
         const [name = '', gid = ''] = listed.split(' ')
-        await cluster.database(name).sql(`${ending} PREPARED '${gid}'`)
+        await cluster.database(name).endByHand(gid, ending)
       }
     },
   })
@@ -69,6 +76,7 @@ export function blindRecoverer(ending: 'COMMIT' | 'ROLLBACK'): RecovererOf {
 export function sleepingRecoverer(cluster: CrashCluster): Recoverer {
   return {
     alarms: [],
+    foundPrepared: [],
     recover: () => Promise.resolve(),
     outcome: async (id, waitMs) => {
       await using assent = assentRecoverer(cluster)

@@ -5,8 +5,8 @@
  * Never: leaves out a message.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import type { BackendAnswer, FrontendMessage } from '../../harness/wire-frames.ts'
-import { phaseOf } from './message-names.ts'
+import type { BackendAnswer, FrontendMessage } from '../../harness/wire.ts'
+import { participantOf, phaseOf } from './message-names.ts'
 
 export interface WireEvent {
   readonly name: string
@@ -26,7 +26,10 @@ export function answered(name: string, answer: BackendAnswer): WireEvent {
   return { name, point: 'answered', text }
 }
 
-/** What leaves in parallel may pass in any order: first all that was sent, then all answers. */
+/**
+ * What leaves in parallel may pass in any order: first what was sent to each, then all answers; where
+ * each is sent several messages, one after the other, so for the first of them, the second, …
+ */
 export function sorted(events: readonly WireEvent[]): readonly WireEvent[] {
   const runs: WireEvent[][] = []
   for (const event of events) {
@@ -34,8 +37,18 @@ export function sorted(events: readonly WireEvent[]): readonly WireEvent[] {
     if (run?.[0] && phaseOf(run[0].name) === phaseOf(event.name)) run.push(event)
     else runs.push([event])
   }
-  const key = ({ name, point }: WireEvent): string => `${point === 'sent' ? 0 : 1} ${name}`
-  return runs.flatMap((run) => run.sort((a, b) => (key(a) < key(b) ? -1 : 1)))
+  return runs.flatMap((run) => {
+    const key = ({ name, point }: WireEvent): string =>
+      `${stepIn(run, name)} ${point === 'sent' ? 0 : 1} ${name}`
+    return run.toSorted((a, b) => (key(a) < key(b) ? -1 : 1))
+  })
+}
+
+/** Which of its participant's messages in the run it is. */
+function stepIn(run: readonly WireEvent[], name: string): number {
+  const own = run.filter((each) => participantOf(each.name) === participantOf(name))
+  const step = own.findIndex((each) => each.name === name)
+  return own.slice(0, step).filter(({ point }) => point === 'sent').length
 }
 
 export function render(events: readonly WireEvent[]): string {
@@ -91,8 +104,21 @@ function collapse(texts: readonly string[]): readonly string[] {
 }
 
 function masked(sql: string): string {
-  return sql
-    .replace(/\s+/g, ' ')
-    .replace(/^SET LOCAL (tcp_\w+|\w+_timeout|client_connection_check_interval) = .*$/, TIME_OUTS)
-    .replace(/'(A\d+\.[^.']+\.[^.']+)\.[^.']+\.[^.']+\.([^.']+)'/g, "'$1.<epoch>.<txid>.$2'")
+  return (
+    sql
+      .replace(/\s+/g, ' ')
+      .replace(/^SET LOCAL (tcp_\w+|\w+_timeout|client_connection_check_interval) = .*$/, TIME_OUTS)
+      .replace(/'(A\d+\.[^.']+\.[^.']+)\.[^.']+\.[^.']+\.([^.']+)'/g, "'$1.<epoch>.<txid>.$2'")
+      // MySQL's: two parts, the second with the connection and the server's start; values are in the text.
+      .replace(
+        /'(A\d+\.[^.']+\.[^.']+)\.[^.']+\.[^.']+','([^.']+)\.[^.']+\.[^.']+',(\d+)/g,
+        "'$1.<epoch>.<txid>','$2.<connection>.<start>',$3",
+      )
+      .replace(
+        /SELECT '[^']{20}', 'commit', ('[^']+', '[^']+'), '[^']{8}'/,
+        "SELECT <txid>, 'commit', $1, <epoch>",
+      )
+      .replace(/epoch\.id = '[^']{8}'/, 'epoch.id = <epoch>')
+      .replace(/'item-\d+'/, '<item>')
+  )
 }

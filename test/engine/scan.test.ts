@@ -101,6 +101,7 @@ const branch = (name: string, ageMs = 1_000): PreparedBranch => ({
   ageMs,
   preparedForMs: ageMs,
   mayEnd: true,
+  owner: 'role shop',
 })
 const WAITS = (): Promise<AskAnswer> => Promise.resolve({ answer: 'waits' })
 

@@ -6,7 +6,6 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import pg from 'pg'
 import { AssentError, createAssent } from 'assent'
 import { pg as participant } from 'assent/pg'
-import { eventually } from '../../harness/eventually.ts'
 import { killableStream } from '../../harness/killable-stream.ts'
 import { signalTree } from '../../harness/process-table.ts'
 import { recoverAndJudge } from '../crash/crash.ts'
@@ -19,6 +18,7 @@ import { goldenOfTwo, writesInTwo } from '../crash/two-databases.ts'
 import { rejection } from '../support/assent.ts'
 import { freshDatabase } from '../support/databases.ts'
 import { kindOfMessage } from '../support/message-kinds.ts'
+import { pauseUntilEnded } from './pause-suite.ts'
 
 let cluster: CrashCluster
 
@@ -34,26 +34,13 @@ test.each<CrashPoint>([
   { message: 'stock vote 1', stage: 'processed, not answered' },
   { message: 'orders decide 1', stage: 'sent, not processed' },
 ])('stopped at $message, $stage until its claim is gone: aborted (fault 45)', async (point) => {
-  const scenario = { ...writesInTwo, timeoutMs: 1_000 }
-  await using recoverer = assentRecoverer(cluster)
-  let whilePaused: string | undefined
-  const act = (paused: DoomedProcess) =>
-    paused.pauseDuring(async () => {
-      await recoverer.recover()
-      const began = paused.notes.find((note) => note.note === 'began')
-      whilePaused = await recoverer.outcome(await fullId(cluster, 'orders', began?.txid ?? ''), 0)
-      const isEnded = async () => (await cluster.prepared()).length === 0
-      await eventually('the sleeper to be recovered', isEnded, { timeoutMs: 15_000 })
-    })
-  await using owner = await DoomedProcess.start(cluster, 'transfer', scenario, { point, act })
-  expect(await owner.run()).toBe('exit code 0')
-  expect(whilePaused).toBe('unknown: running')
-  // Its time was over when it woke up: if COMMIT had left it by then, it may not say "aborted".
-  const outcome = point.message === 'stock vote 1' ? 'aborted' : 'unknown'
-  expect(owner.notes.at(-1)).toMatchObject({ note: 'answered', outcome })
-  const setting = { cluster, scenario, golden: goldenOfTwo }
-  const { disagreements } = await recoverAndJudge(setting, owner, 'aborted')
-  expect(disagreements).toEqual([])
+  const pair = { scenario: writesInTwo, golden: goldenOfTwo }
+  expect(await pauseUntilEnded(cluster, pair, point, 'aborted')).toEqual({
+    whilePaused: 'unknown: running',
+    // Its time was over when it woke up: if COMMIT had left it by then, it may not say "aborted".
+    told: point.message === 'stock vote 1' ? 'aborted' : 'unknown',
+    disagreements: [],
+  })
 })
 
 test('the decider’s server stands still during COMMIT: nobody guesses, then it goes on (fault 47)', async () => {

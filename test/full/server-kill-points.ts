@@ -62,8 +62,8 @@ function stagesAt(
   return isWork(message) ? ['answered'] : ofOthers
 }
 
-function isWork(message: string): boolean {
-  return ['begin', 'work'].includes(kindOf(message))
+export function isWork(message: string): boolean {
+  return ['session', 'begin', 'work'].includes(kindOf(message))
 }
 
 /**
@@ -80,6 +80,9 @@ export function fateOf(kill: ServerKill, cast: Cast): Fate | 'either' {
   // Its branch is not there yet: joining it is tried again, with a server that may be back.
   if (at < begin || (at === begin && stage !== 'answered')) return 'either'
   const deadly = `${victim} ${deadlyKind(victim, cast)} 1`
+  if (participantOf(message) === victim && message !== deadly) {
+    return at < messages.indexOf(deadly) ? 'aborted' : 'committed'
+  }
   if (phase(message) !== phase(deadly)) {
     return phase(message) < phase(deadly) ? 'aborted' : 'committed'
   }

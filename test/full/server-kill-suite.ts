@@ -4,14 +4,15 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { CrashCluster } from '../crash/crash-cluster.ts'
+import type { DatabaseSpec } from '../crash/crash-database.ts'
 import { participantOf } from '../crash/message-names.ts'
-import { fateOf, killsOf, messagesOf, serverFaultOf } from './server-kill-points.ts'
+import { fateOf, isWork, killsOf, messagesOf, serverFaultOf } from './server-kill-points.ts'
 import type { Cast, ServerKill, ServerStage } from './server-kill-points.ts'
 import { LivingOwner } from './server-kill.ts'
 import type { Restart } from './server-kill.ts'
 
 export interface ServerKillSuite {
-  readonly databases: readonly string[]
+  readonly databases: readonly DatabaseSpec[]
   readonly casts: readonly Cast[]
   /** At which stages of the other servers' messages the victim is killed. */
   readonly stagesOfOthers: readonly ServerStage[]
@@ -64,7 +65,7 @@ export function killServersEverywhere(suite: ServerKillSuite): void {
 
     test('every database was killed at every message of its own', () => {
       const messages = messagesOf(cast).filter(
-        (message) => cast.messages === 'all' || !/ (begin|work) /.test(message),
+        (message) => cast.messages === 'all' || !isWork(message),
       )
       for (const message of messages) {
         expect(killed).toContain(`${participantOf(message)} killed at ${message}, answered`)

@@ -2,19 +2,19 @@
  * Owns: one transaction of a living process during which one of its servers, or the pooler before
  * it, is killed with SIGKILL at a message, and started again; and the judgement.
  */
-import pg from 'pg'
 import { AssentError, createAssent } from 'assent'
-import type { Assent, ParticipantDefinition } from 'assent'
-import { pg as participant } from 'assent/pg'
-import type { PgHandle } from 'assent/pg'
+import type { Assent } from 'assent'
 import { eventually, within } from '../../harness/eventually.ts'
 import { type Verdict, WireProxy } from '../../harness/wire-proxy.ts'
 import type { CrashCluster } from '../crash/crash-cluster.ts'
 import type { Fate } from '../crash/crash-points.ts'
-import { MessageNames, participantOf } from '../crash/message-names.ts'
+import { namer, participantOf } from '../crash/message-names.ts'
 import { disagreements, fullId, readDatabase } from '../crash/oracle.ts'
 import { APP } from '../crash/doomed-setting.ts'
 import type { Note } from '../crash/doomed-setting.ts'
+import { definitionsOf, reach } from '../crash/reached.ts'
+import type { Definition, Reached } from '../crash/reached.ts'
+import { isAlarm } from '../crash/recoverer.ts'
 import type { Cast, ServerKill, ServerStage } from './server-kill-points.ts'
 
 /** When the killed server comes back: others waited once two connections to it were refused. */
@@ -38,8 +38,6 @@ export interface KilledServer {
   readonly answeredMs: number
 }
 
-type Definitions = Record<string, ParticipantDefinition<PgHandle<pg.Pool>>>
-
 const ANSWER_MS = 25_000
 const SETTLE_MS = 15_000
 
@@ -47,8 +45,8 @@ export class LivingOwner {
   readonly #cluster: CrashCluster
   readonly #cast: Cast
   readonly #victims: Victims
-  readonly #assent: Assent<Definitions>
-  readonly #pools: readonly pg.Pool[]
+  readonly #assent: Assent<Readonly<Record<string, Definition>>>
+  readonly #reached: readonly Reached[]
   /** Between its pools and the servers: these see the messages of the transaction. */
   readonly #proxies: ReadonlyMap<string, WireProxy>
   /** Between its recovery and the servers. */
@@ -61,8 +59,8 @@ export class LivingOwner {
     victims: Victims = serversOf(cluster),
   ): Promise<LivingOwner> {
     const [proxies, bypasses] = await Promise.all([
-      proxiesOf(victims),
-      proxiesOf(serversOf(cluster)),
+      proxiesOf(cluster, victims),
+      proxiesOf(cluster, serversOf(cluster)),
     ])
     return new LivingOwner({ cluster, cast, victims, proxies, bypasses })
   }
@@ -80,28 +78,23 @@ export class LivingOwner {
     this.#victims = facts.victims
     this.#proxies = proxies
     this.#bypasses = bypasses
-    this.#pools = cluster.databases.map(({ name, server }) => {
-      const pool = new pg.Pool({ connectionString: proxies.get(name)!.url(server.url()) })
-      pool.on('error', () => undefined)
-      return pool
-    })
-    const participants = cluster.databases.map(({ name, server }, at) => {
-      const recovery = { connectionString: bypasses.get(name)!.url(server.url()) }
-      return [name, participant(this.#pools[at]!, { recovery })] as const
+    this.#reached = cluster.databases.map(({ name, system, url }) => {
+      const recoveryUrl = bypasses.get(name)!.url(url)
+      const onIdleError = (): void => undefined
+      return reach({ name, system, recoveryUrl, url: proxies.get(name)!.url(url), onIdleError })
     })
     this.#assent = createAssent({
       app: APP,
-      participants: Object.fromEntries(participants),
+      participants: definitionsOf(this.#reached),
       onReport: (report) => {
-        const isAlarm = report.type !== 'recovered' && report.type !== 'scan-failed'
-        if (isAlarm) this.#alarms.push(JSON.stringify(report))
+        if (isAlarm(report)) this.#alarms.push(JSON.stringify(report))
       },
     })
   }
 
   async close(): Promise<void> {
     await this.#assent.close()
-    await Promise.all(this.#pools.map((pool) => pool.end()))
+    await Promise.all(this.#reached.map((each) => each.end()))
     const proxies = [...this.#proxies.values(), ...this.#bypasses.values()]
     await Promise.all(proxies.map((proxy) => proxy.close()))
   }
@@ -161,9 +154,8 @@ export class LivingOwner {
   /** As the decider shows it: what everybody else is held to. */
   async #fateOf(item: string): Promise<Fate> {
     const decider = this.#cluster.database(this.#cast.writes[0] ?? '')
-    const text = 'SELECT amount FROM item WHERE id = $1'
-    const [row] = await decider.sql<{ amount: number }>(text, [item])
-    return row?.amount === 0 ? 'committed' : 'aborted'
+    const { amount } = await decider.stateOf(item)
+    return amount === 0 ? 'committed' : 'aborted'
   }
 
   /** Resolves when connections to a dead server were refused, by its port. */
@@ -195,7 +187,6 @@ export class LivingOwner {
 
   /** Resolves when the victim is dead. */
   #arm({ victim, message, stage }: ServerKill, strike: () => Promise<void>): Promise<void> {
-    const names = new MessageNames()
     const dead = Promise.withResolvers<undefined>()
     const isTarget = participantOf(message) === victim
     const strikeAt = async (name: string, here: readonly ServerStage[]): Promise<Verdict> => {
@@ -206,7 +197,7 @@ export class LivingOwner {
       return isTarget && stage !== 'answered' ? 'drop-connection' : 'pass'
     }
     for (const [name, proxy] of this.#proxies) {
-      proxy.hooks.name = (wire) => names.name(name, wire)
+      proxy.hooks.name = namer(name, this.#cluster.database(name).system)
       proxy.hooks.onRequest = (named) => strikeAt(named.name, ['sent, not processed'])
       proxy.hooks.onAnswer = (named) =>
         strikeAt(named.name, ['processed, not answered', 'answered'])
@@ -220,14 +211,13 @@ export class LivingOwner {
   ): Promise<{ outcome: string; error: string }> {
     const { writes, reads, decider } = this.#cast
     const order = decider === 'used first' ? writes : deciderSecond(writes)
-    const take = 'UPDATE item SET amount = amount - 1 WHERE id = $1'
+    const texts = new Map(this.#reached.map((each) => [each.name, each]))
     try {
       await this.#assent.transaction(
         async (handles, tx) => {
           began(tx.id)
-          for (const name of order) await handles[name]?.query(take, [item])
-          const read = 'SELECT amount FROM item WHERE id = $1'
-          for (const name of reads) await handles[name]?.query(read, [item])
+          for (const name of order) await handles[name]?.query(texts.get(name)!.take, [item])
+          for (const name of reads) await handles[name]?.query(texts.get(name)!.look, [item])
         },
         { reads, ...(writes[0] === undefined ? {} : { decider: writes[0] }) },
       )
@@ -243,10 +233,14 @@ function serversOf(cluster: CrashCluster): Victims {
   return new Map(cluster.databases.map(({ name, server }) => [name, server]))
 }
 
-async function proxiesOf(victims: Victims): Promise<ReadonlyMap<string, WireProxy>> {
-  const listening = [...victims].map(
-    async ([name, { port }]) => [name, await WireProxy.listen({ targetPort: port })] as const,
-  )
+async function proxiesOf(
+  cluster: CrashCluster,
+  victims: Victims,
+): Promise<ReadonlyMap<string, WireProxy>> {
+  const listening = [...victims].map(async ([name, { port: targetPort }]) => {
+    const { wire } = cluster.database(name)
+    return [name, await WireProxy.listen({ targetPort, wire })] as const
+  })
   return new Map(await Promise.all(listening))
 }
 

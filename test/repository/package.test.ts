@@ -20,7 +20,7 @@ beforeAll(() => {
   const home = path.join(project, 'node_modules/assent')
   mkdirSync(home, { recursive: true })
   execFileSync('tar', ['-xzf', path.join(project, tarball), '--strip-components=1', '-C', home])
-  for (const name of ['pg', '@types']) {
+  for (const name of ['pg', '@types', 'commander']) {
     symlinkSync(tool(name), path.join(project, 'node_modules', name))
   }
 })
@@ -53,6 +53,15 @@ test('is imported and required, with every subpath', () => {
       `const { createAssent, AssentError } = require('assent'); const { pg } = require('assent/pg'); const { crashing } = require('assent/testing'); ${print}`,
     ),
   ).toEqual(expected)
+})
+
+test('brings the command line along', () => {
+  const program = 'node_modules/assent/dist/cli/main.js'
+  const { stdout } = spawnSync(process.execPath, [program, '--version'], {
+    cwd: project,
+    encoding: 'utf8',
+  })
+  expect(stdout).toBe('0.1.0\n')
 })
 
 test('commits over two databases, and rolls back in both', async () => {

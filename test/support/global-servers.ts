@@ -27,7 +27,8 @@ declare module 'vitest' {
   }
 }
 
-const BINLOG = {
+/** A binary log as durable as InnoDB's own. */
+export const BINLOG = {
   log_bin: 'binlog',
   binlog_format: 'ROW',
   sync_binlog: '1',

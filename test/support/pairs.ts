@@ -31,6 +31,8 @@ export interface AnyHandle {
 export interface Store {
   readonly kind: Kind
   readonly definition: ParticipantDefinition<AnyHandle>
+  /** How a configuration file in JSON says it. */
+  readonly reached: { readonly url: string; readonly schema?: string }
   count(): Promise<number>
   /** What is prepared here under ids of this test's app. */
   prepared(app: string): Promise<readonly string[]>
@@ -44,6 +46,7 @@ export async function openStore(kind: Kind, app: string): Promise<Store> {
     return {
       kind,
       definition: pg(database.pool) as unknown as ParticipantDefinition<AnyHandle>,
+      reached: { url: database.url },
       count: () => database.count(),
       prepared: async () =>
         (await database.prepared()).filter((gid) => gid.startsWith(`A1.${app}.`)),
@@ -65,6 +68,11 @@ export async function openStore(kind: Kind, app: string): Promise<Store> {
   return {
     kind,
     definition: definition as ParticipantDefinition<AnyHandle>,
+    reached: {
+      url:
+        kind === 'mariadb by mariadb' ? database.url.replace(/^mysql:/, 'mariadb:') : database.url,
+      schema,
+    },
     count: () => database.count(),
     prepared: async () =>
       (await database.prepared())

@@ -114,7 +114,9 @@ FROM ${epoch} AS later WHERE later.ordinal > epoch.ordinal) < NOW(3) - ${millise
   async present(txids: readonly string[]): Promise<ReadonlySet<string>> {
     if (txids.length === 0) return new Set()
     const rows = await this.#read(
-      `SELECT txid FROM ${this.#names.mark} WHERE txid IN (${listOf(txids)})`,
+      // A person's abort is no mark of a commit.
+      `SELECT txid FROM ${this.#names.mark}
+WHERE txid IN (${listOf(txids)}) AND decision <> 'heuristic-abort'`,
     )
     return new Set(firstOf(rows))
   }

@@ -7,6 +7,7 @@
 import type { AskAnswer, EndAnswer, Gid } from '../../protocol/index.ts'
 import type {
   Branch,
+  Examination,
   JoinRequest,
   MarkSite,
   Participant,
@@ -20,6 +21,7 @@ import { connectError, isRetryable } from './connect-errors.ts'
 import type { Driver } from './driver.ts'
 import { makeHandle } from './handle.ts'
 import { lend } from './lending.ts'
+import { MysqlByHand } from './by-hand.ts'
 import { MysqlMemory } from './memory.ts'
 import { endConnection } from './owners.ts'
 import { PreparedBranches } from './prepared.ts'
@@ -49,6 +51,7 @@ export class MysqlParticipant<Handle> implements Participant<Handle> {
   readonly system: string
   readonly namesRegister = 'when it begins'
   readonly memory: MysqlMemory
+  readonly byHand: MysqlByHand
   readonly #driver: Driver
   readonly #pool: object
   readonly #context: ParticipantContext
@@ -78,13 +81,10 @@ export class MysqlParticipant<Handle> implements Participant<Handle> {
     })
     const marks = { names: this.#names, connections: this.#asking }
     this.#site = new Site(name, this.#names, this.#asking)
-    this.#register = new Register({
-      ...marks,
-      world,
-      retentionMs,
-      failover: options.failover ?? 'lossy',
-      present: () => this.#site.present(),
-    })
+    const failover = options.failover ?? 'lossy'
+    const present = (): Promise<string> => this.#site.present()
+    this.#register = new Register({ ...marks, world, retentionMs, failover, present })
+    this.byHand = new MysqlByHand({ ...marks, participant: name, failover, present })
     this.memory = new MysqlMemory({ ...marks, app, name, register: this.#register })
     this.#prepared = new PreparedBranches({
       app,
@@ -177,6 +177,10 @@ export class MysqlParticipant<Handle> implements Participant<Handle> {
     } catch {
       // The server is not reached either: its own time-outs remain.
     }
+  }
+
+  examine(): Promise<Examination> {
+    return this.#site.examine(this.#context.world)
   }
 
   isRetryable(error: unknown): boolean {

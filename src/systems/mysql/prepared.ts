@@ -65,10 +65,11 @@ export class PreparedBranches {
       const now = this.#world.now()
       const before = this.#listedSince
       this.#listedSince = new Map(xids.map(({ gid }) => [gid, before.get(gid) ?? now]))
-      const branches = xids.map(({ gid }) => {
+      const branches = xids.map(({ gid, owner: began }) => {
         const preparedForMs = now - (this.#listedSince.get(gid) ?? now)
         const ageMs = Math.max(preparedForMs, this.#ageOf(gid))
-        return { gid, ageMs, preparedForMs, mayEnd: true }
+        const owner = ownerOf(began, connection.server.owner.start)
+        return { gid, ageMs, preparedForMs, mayEnd: true, owner }
       })
       return { branches, processes: await this.#count(connection) }
     })
@@ -161,6 +162,12 @@ export class PreparedBranches {
         return receipt
     }
   }
+}
+
+/** For a person. The numbers of connections begin anew with the server. */
+function ownerOf(owner: Xid['owner'], start: number): string {
+  if (owner === undefined) return 'unknown'
+  return `connection ${owner.connection}${owner.start === start ? '' : ', before a restart'}`
 }
 
 async function find(connection: ServiceConnection, gid: string): Promise<Xid | undefined> {

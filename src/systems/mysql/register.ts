@@ -7,8 +7,8 @@
  * its log is flushed: what is only seen is never obeyed.
  * Never: takes a lock time-out for anything but "somebody has this key".
  */
-import { EPOCH_BYTES } from '../../protocol/index.ts'
-import type { AskAnswer, Decision } from '../../protocol/index.ts'
+import { EPOCH_BYTES, isDecision, meaningOf } from '../../protocol/index.ts'
+import type { AskAnswer } from '../../protocol/index.ts'
 import type { Question, World } from '../../ports/index.ts'
 import { causeOf, surprise } from './answers.ts'
 import type { Reply } from './driver.ts'
@@ -141,7 +141,8 @@ VALUES (${values}) ON DUPLICATE KEY UPDATE asked = asked + 1`,
           const rows = await connection.rows(`SELECT decision ${where}`)
           return rows[0] ?? []
         })
-        return decision === 'commit' || decision === 'settled' ? 'committed' : 'not-found'
+        const isCommitted = isDecision(decision) && meaningOf(decision) === 'commit'
+        return isCommitted ? 'committed' : 'not-found'
       })
     } catch {
       return 'unclear'
@@ -254,10 +255,6 @@ export function ownWriteSql(names: SchemaNames): string {
 
 export function milliseconds(ms: number): string {
   return `INTERVAL ${Math.round(ms * 1_000)} MICROSECOND`
-}
-
-function isDecision(text: string): text is Decision {
-  return text === 'commit' || text === 'settled' || text === 'abort'
 }
 
 function unknown(reply: Reply): AskAnswer {

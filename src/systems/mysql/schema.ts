@@ -16,6 +16,7 @@ export interface SchemaNames {
   readonly mark: string
   readonly epoch: string
   readonly server: string
+  readonly resolution: string
 }
 
 export function schemaNames(plain: string): SchemaNames {
@@ -26,6 +27,7 @@ export function schemaNames(plain: string): SchemaNames {
     mark: `${schema}.mark`,
     epoch: `${schema}.epoch`,
     server: `${schema}.server`,
+    resolution: `${schema}.resolution`,
   }
 }
 
@@ -75,13 +77,28 @@ CREATE TABLE IF NOT EXISTS ${names.epoch} (
 -- branch has durably applied it; then its receipts are deleted, and in the end the row itself.
 CREATE TABLE IF NOT EXISTS ${names.mark} (
   txid         varchar(20) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
-  decision     varchar(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, -- commit, settled or abort
+  decision     varchar(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, -- commit, settled, abort, heuristic-…
   app          varchar(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   register     varchar(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   epoch        varchar(8) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   participants text CHARACTER SET ascii COLLATE ascii_bin NOT NULL, -- as JSON
   asked        bigint NOT NULL DEFAULT 0,
   marked_at    timestamp(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3)
+) ENGINE = InnoDB;
+
+-- What people have decided by hand (assent resolve), here or as the register. Never deleted by Assent.
+CREATE TABLE IF NOT EXISTS ${names.resolution} (
+  id         bigint NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  txid       varchar(20) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  app        varchar(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  register   varchar(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  epoch      varchar(8) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  branch     varchar(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  decision   varchar(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, -- commit or abort
+  basis      varchar(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, -- register or register-lost
+  decided_by text CHARACTER SET utf8mb4 NOT NULL,
+  reason     text CHARACTER SET utf8mb4 NOT NULL,
+  at         timestamp(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3)
 ) ENGINE = InnoDB;
 
 INSERT IGNORE INTO ${names.server} (version) VALUES (${SCHEMA_VERSION});

@@ -1,19 +1,30 @@
 /**
  * Whether a server may be marked: its tables, its durability, its privileges, its way with XA.
  *
- * Owns: creating the tables on first use, and the sentences that say what to change.
+ * Owns: creating the tables on first use, and going through the checks (`site-findings`).
  * Promises: checked before anything of a transaction is marked; remembered once it passed.
  * Never: waits long for a lock. DDL that queues behind a prepared branch makes everyone else queue
  * behind the DDL.
  */
 import { AssentError } from '../../protocol/index.ts'
 import type { ErrorCode } from '../../protocol/index.ts'
-import type { MarkSite } from '../../ports/index.ts'
+import type { Examination, Finding, MarkSite, World } from '../../ports/index.ts'
+import { advice, findingOf, medianMs, ok, requireNone } from '../common/findings.ts'
 import { connectError } from './connect-errors.ts'
 import { isServerError, wordsOf } from './driver.ts'
 import { SCHEMA_VERSION, presentSql, quote, schemaSql, schemaStatements } from './schema.ts'
 import type { SchemaNames } from './schema.ts'
 import type { ServiceConnection, ServiceConnections } from './service-connections.ts'
+import {
+  SETTINGS,
+  doctorFindings,
+  isOn,
+  mayNotList,
+  serverFindings,
+  tableFindings,
+} from './site-findings.ts'
+import type { Settings } from './site-findings.ts'
+import { ownWriteSql } from './register.ts'
 
 /** How long first use waits for another process that creates the tables. */
 const FIRST_USE_S = 10
@@ -101,16 +112,11 @@ export class Site {
   }
 
   async #check(connection: ServiceConnection): Promise<MarkSite> {
-    if (connection.server.access === 'read-only') {
-      throw this.#refuse(
-        'ASSENT_REPLICA',
-        'its server is read_only: a replica, most likely. Connect to the primary, or declare it in `reads`',
-      )
-    }
-    await this.#judgeSettings(connection)
-    await this.#judgeXa(connection)
+    const settings = await settingsOf(connection)
+    this.#require(serverFindings(settings, connection.server))
+    this.#require(await examineXa(connection))
     if (!(await this.#hasTables(connection))) await this.#create(connection)
-    await this.#judgeTables(connection)
+    this.#require(await this.#examineTables(connection))
     const identity = await identityOf(connection)
     const [row] = await connection.rows(
       `SELECT CONCAT_WS(':', ${identity.map((name) => `@@global.${name}`).join(', ')})`,
@@ -119,67 +125,54 @@ export class Site {
     return { databaseId: `${row?.[0] ?? ''} ${connection.server.owner.start}` }
   }
 
-  async #judgeSettings(connection: ServiceConnection): Promise<void> {
-    const settings = await settingsOf(connection)
-    const isOn = (name: string): boolean => ['1', 'ON'].includes(settings.get(name) ?? '')
-    if (isOn('wsrep_on')) {
-      throw this.#refuse(
-        'ASSENT_UNSUPPORTED',
-        'it is a node of a Galera cluster, which has no XA and can lose what it has committed. ' +
-          'Use a server with ordinary replication, or declare it in `reads`',
-      )
-    }
-    const demands: readonly (readonly [string, boolean, string])[] = [
-      [
-        'innodb_flush_log_at_trx_commit',
-        settings.get('innodb_flush_log_at_trx_commit') === '1',
-        '1',
-      ],
-      ['innodb_doublewrite', settings.get('innodb_doublewrite') !== 'OFF', 'ON'],
-      ['sync_binlog', !isOn('log_bin') || settings.get('sync_binlog') === '1', '1'],
-    ]
-    for (const [name, isMet, value] of demands) {
-      if (isMet) continue
-      throw this.#refuse(
-        'ASSENT_NOT_DURABLE',
-        `${name} is ${settings.get(name) ?? 'unknown'}, so a crash can undo what was answered. ` +
-          `Run SET GLOBAL ${name} = ${value}, and write it into the server's configuration`,
-      )
-    }
-    if (settings.get('innodb_flush_method') === 'nosync') {
-      throw this.#refuse(
-        'ASSENT_NOT_DURABLE',
-        'innodb_flush_method is nosync, so a crash can undo what was answered. ' +
-          'Take it out of the server’s configuration, and restart it',
-      )
-    }
-    if (isOn('log_bin') && settings.get('binlog_format') === 'STATEMENT') {
-      throw this.#refuse(
-        'ASSENT_UNSUPPORTED',
-        'binlog_format is STATEMENT, with which InnoDB refuses READ COMMITTED. ' +
-          'Run SET GLOBAL binlog_format = ROW, and write it into the server’s configuration',
-      )
-    }
-    if (settings.get('xa_detach_on_prepare') === 'OFF') {
-      throw this.#refuse(
-        'ASSENT_UNSUPPORTED',
-        'xa_detach_on_prepare is OFF, so that nobody else could end a branch. ' +
-          'Run SET GLOBAL xa_detach_on_prepare = ON',
-      )
+  #require(findings: readonly Finding[]): void {
+    requireNone(this.#participant, findings)
+  }
+
+  /** Every check, for a person. @throws AssentError when there is no connection */
+  async examine(world: World): Promise<Examination> {
+    try {
+      return await this.#connections.use((connection) => this.#examine(world, connection))
+    } catch (error) {
+      throw this.#explain(error)
     }
   }
 
-  async #judgeXa(connection: ServiceConnection): Promise<void> {
-    const reply = await connection.send('XA RECOVER')
-    if (reply.kind === 'answered') return
-    if (reply.kind === 'refused' && DENIED.has(reply.error.errno)) {
-      throw this.#refuse(
-        'ASSENT_PRIVILEGE',
-        'its user may not list prepared branches. Run GRANT XA_RECOVER_ADMIN ON *.* TO that user',
-        reply.error,
-      )
+  async #examine(world: World, connection: ServiceConnection): Promise<Examination> {
+    const { server } = connection
+    const settings = await settingsOf(connection)
+    const hasTables = await this.#hasTables(connection)
+    const tables = hasTables ? await this.#examineTablesSafely(connection) : [MISSING]
+    const mayWrite =
+      tables.every(({ severity }) => severity === 'ok') && server.access === 'writable'
+    const product = server.flavour === 'mariadb' ? 'MariaDB' : 'MySQL'
+    const binlog = isOn(settings, 'log_bin') ? ' with a binary log' : ''
+    return {
+      server: `${product} ${/^[0-9.]*[0-9]/.exec(server.version)?.[0] ?? server.version}${binlog}`,
+      canPrepare: true,
+      // With a binary log it is prepared even where it decides: see `branch.ts`.
+      asDecider: isOn(settings, 'log_bin') ? 'no matter' : 'better',
+      findings: [
+        ...serverFindings(settings, server),
+        ...(await examineXa(connection)),
+        ...tables,
+        ...doctorFindings(settings, server),
+      ],
+      roundTripMs: await medianMs(world, () => connection.rows('SELECT 1')),
+      forcedWriteMs: mayWrite
+        ? await medianMs(world, () =>
+            connection.acknowledged(() => connection.rows(ownWriteSql(this.#names))),
+          )
+        : undefined,
     }
-    throw reply.kind === 'refused' ? reply.error : (reply.cause as Error)
+  }
+
+  async #examineTablesSafely(connection: ServiceConnection): Promise<readonly Finding[]> {
+    try {
+      return await this.#examineTables(connection)
+    } catch (error) {
+      return [findingOf(this.#explain(error))]
+    }
   }
 
   async #hasTables(connection: ServiceConnection): Promise<boolean> {
@@ -190,27 +183,16 @@ export class Site {
     return rows.length === 3
   }
 
-  async #judgeTables(connection: ServiceConnection): Promise<void> {
-    const { plain, schema, mark, epoch, server } = this.#names
+  /** @throws the server's error, where a table or a privilege is not as it should be */
+  async #examineTables(connection: ServiceConnection): Promise<readonly Finding[]> {
+    const { plain, mark, epoch, server } = this.#names
     const strange = await connection.rows(
       `SELECT TABLE_NAME, ENGINE FROM information_schema.TABLES
 WHERE TABLE_SCHEMA = ${quote(plain)} AND TABLE_NAME IN ('mark', 'epoch', 'server') AND ENGINE <> 'InnoDB'`,
     )
-    if (strange.length > 0) {
-      const tables = strange.map(([table, engine]) => `${table ?? ''} (${engine ?? ''})`).join(', ')
-      throw this.#refuse(
-        'ASSENT_NOT_DURABLE',
-        `these tables of Assent are not kept by InnoDB: ${tables}. Run ALTER TABLE … ENGINE = InnoDB`,
-      )
-    }
     const [row] = await connection.rows(`SELECT version FROM ${server}`)
-    if (row?.[0] !== String(SCHEMA_VERSION)) {
-      throw this.#refuse(
-        'ASSENT_SCHEMA_VERSION',
-        `the tables in ${schema} are of version ${row?.[0] ?? 'none'}, and this Assent needs ` +
-          `${SCHEMA_VERSION}. Run the Assent that made them, or migrate`,
-      )
-    }
+    const findings = tableFindings(this.#names, strange, row?.[0] ?? undefined)
+    if (findings.some(({ severity }) => severity === 'must change')) return findings
     // Whether every privilege is there, and every column: nothing is changed by these.
     for (const text of [
       `SELECT txid, decision, app, register, epoch, participants, asked, marked_at FROM ${mark} LIMIT 0`,
@@ -224,6 +206,7 @@ WHERE TABLE_SCHEMA = ${quote(plain)} AND TABLE_NAME IN ('mark', 'epoch', 'server
     ]) {
       await connection.rows(text)
     }
+    return findings
   }
 
   async #create(connection: ServiceConnection): Promise<void> {
@@ -275,19 +258,20 @@ WHERE TABLE_SCHEMA = ${quote(plain)} AND TABLE_NAME IN ('mark', 'epoch', 'server
   }
 }
 
-const SETTINGS = [
-  'binlog_format',
-  'innodb_doublewrite',
-  'innodb_flush_log_at_trx_commit',
-  'innodb_flush_method',
-  'log_bin',
-  'sync_binlog',
-  'wsrep_on',
-  'xa_detach_on_prepare',
-]
+const MISSING = advice(
+  "Assent's tables are not there yet; the first use creates them, if its user may",
+  'To have them beforehand, run assent migrate',
+)
+
+async function examineXa(connection: ServiceConnection): Promise<readonly Finding[]> {
+  const reply = await connection.send('XA RECOVER')
+  if (reply.kind === 'answered') return [ok('its user may list prepared branches')]
+  if (reply.kind === 'refused' && DENIED.has(reply.error.errno)) return [mayNotList(reply.error)]
+  throw reply.kind === 'refused' ? reply.error : (reply.cause as Error)
+}
 
 /** Those that this server has. */
-async function settingsOf(connection: ServiceConnection): Promise<ReadonlyMap<string, string>> {
+async function settingsOf(connection: ServiceConnection): Promise<Settings> {
   const rows = await connection.rows(
     `SHOW GLOBAL VARIABLES WHERE Variable_name IN (${SETTINGS.map(quote).join(', ')})`,
   )

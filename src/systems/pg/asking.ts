@@ -2,7 +2,8 @@
  * The SQL by which a mark is asked for: by recovery, by `outcome`, and by whoever lost the answer to
  * a COMMIT.
  *
- * Never: changes what a mark says. (`withdrawStatement` removes one that says what its absence does.)
+ * Never: changes what a mark says. (`withdrawStatement` removes one that says what its absence does; a
+ * person's decision is written where there was none, by `ByHand`.)
  */
 import type { Question } from '../../ports/index.ts'
 import type { Failover } from './epochs.ts'
@@ -35,16 +36,17 @@ function begun(lockTimeoutMs: number): readonly Statement[] {
  */
 export function askStatements(
   names: SchemaNames,
-  question: Question,
+  { txid, app, register, epoch }: Question,
   lockTimeoutMs: number,
+  decision: 'abort' | 'heuristic-commit' | 'heuristic-abort' = 'abort',
 ): readonly Statement[] {
   return [
     ...begun(lockTimeoutMs),
     {
       text: `INSERT INTO ${names.mark} AS mark (txid, decision, app, register, epoch, participants)
-VALUES ($1::text, 'abort', $2::text, $3::text, $4::text, '{}')
+VALUES ($1::text, '${decision}', $2::text, $3::text, $4::text, '{}')
 ON CONFLICT (txid) DO UPDATE SET asked = mark.asked + 1 RETURNING decision, asked`,
-      values: [question.txid, question.app, question.register, question.epoch],
+      values: [txid, app, register, epoch],
     },
   ]
 }

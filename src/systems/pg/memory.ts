@@ -106,7 +106,9 @@ WHERE mark.ctid >= $1::tid AND mark.ctid < $2::tid AND mark.marked_at < now() - 
 
   async present(txids: readonly string[]): Promise<ReadonlySet<string>> {
     const { rows } = await this.#read({
-      text: `SELECT txid FROM ${this.#names.mark} WHERE txid = ANY ($1::text[])`,
+      // A person's abort is no mark of a commit.
+      text: `SELECT txid FROM ${this.#names.mark}
+WHERE txid = ANY ($1::text[]) AND decision <> 'heuristic-abort'`,
       values: [arrayOf(txids)],
     })
     return new Set((rows[0] ?? []).map(([txid]) => txid ?? ''))

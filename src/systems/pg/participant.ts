@@ -7,6 +7,7 @@
 import type { AskAnswer, EndAnswer, Gid } from '../../protocol/index.ts'
 import type {
   Branch,
+  Examination,
   JoinRequest,
   MarkSite,
   Participant,
@@ -27,6 +28,7 @@ import type { PgHandle } from './handle.ts'
 import { lend } from './lending.ts'
 import type { LendingFacts } from './lending.ts'
 import type { Replication } from './mark.ts'
+import { PgByHand } from './by-hand.ts'
 import { PgMemory } from './memory.ts'
 import { endPrepared, listPrepared } from './prepared.ts'
 import { Register } from './register.ts'
@@ -78,6 +80,7 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
   readonly #register: Register
   readonly #site: Site
   readonly memory: PgMemory
+  readonly byHand: PgByHand
   /** As it was heard last; until then, whatever is slower. */
   #replication: Replication = 'synchronous'
   #claimsFirstFrom = -Infinity
@@ -118,6 +121,7 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
     const failover = options.failover ?? 'lossy'
     this.#register = new Register({ ...marks, world, failover, retentionMs })
     this.memory = new PgMemory({ ...marks, app, name, register: this.#register })
+    this.byHand = new PgByHand({ ...marks, participant: name, failover })
     this.#site = new Site(context.name, this.#names, this.#asking)
     this.#lending = this.#lendingFacts()
     this.#sessions = this.#sessionFacts()
@@ -232,6 +236,10 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
 
   endPrepared(gid: Gid, decision: 'commit' | 'abort'): Promise<EndAnswer> {
     return endPrepared(this.#asking, gid, decision)
+  }
+
+  examine(): Promise<Examination> {
+    return this.#site.examine(this.#context.world)
   }
 
   /** Wherever an ORM has wrapped it. */

@@ -22,7 +22,7 @@ import type { ServiceConnections } from './service-connections.ts'
 const SCAN = `SELECT prepared.gid,
   (extract(epoch FROM clock_timestamp() - prepared.prepared) * 1000)::bigint,
   prepared.owner = current_user OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user),
-  scanning.processes, ${REPLICATION}, age(prepared.transaction)
+  scanning.processes, ${REPLICATION}, age(prepared.transaction), prepared.owner
 FROM (SELECT count(*) AS processes FROM pg_stat_activity
   WHERE datname = current_database() AND application_name = $1::text) AS scanning
 LEFT JOIN pg_prepared_xacts AS prepared ON prepared.database = current_database()`
@@ -39,11 +39,12 @@ export async function listPrepared(
     replication: replicationOf(rows[0]?.[4]),
     processes: Math.max(1, Number(rows[0]?.[3] ?? 1)),
     horizonTransactions: Math.max(0, ...rows.map(([, , , , , age]) => Number(age ?? 0))),
-    branches: rows.flatMap(([gid, ageMs, mayEnd]) =>
-      gid == null
-        ? []
-        : [{ gid, ageMs: Number(ageMs), preparedForMs: Number(ageMs), mayEnd: mayEnd === 't' }],
-    ),
+    branches: rows.flatMap(([gid, age, mayEnd, , , , owner]) => {
+      if (gid == null) return []
+      const ageMs = Number(age)
+      const role = `role ${owner ?? ''}`
+      return [{ gid, ageMs, preparedForMs: ageMs, mayEnd: mayEnd === 't', owner: role }]
+    }),
   }
 }
 

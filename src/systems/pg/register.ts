@@ -6,8 +6,8 @@
  * `absent` only while the asker's own row held the key; an epoch is only used once it was read so.
  * Never: takes a lock time-out for anything but "somebody has this key".
  */
-import { EPOCH_BYTES } from '../../protocol/index.ts'
-import type { AskAnswer, Decision } from '../../protocol/index.ts'
+import { EPOCH_BYTES, isDecision, meaningOf } from '../../protocol/index.ts'
+import type { AskAnswer } from '../../protocol/index.ts'
 import type { Question, World } from '../../ports/index.ts'
 import { sameTags, surprise } from './answers.ts'
 import {
@@ -121,7 +121,8 @@ export class Register {
         const isDurable = reply.tags.at(-1) === 'COMMIT' && reply.status === 'I'
         if (!isDurable) return 'unclear'
         const [decision] = reply.rows[2]?.[0] ?? []
-        return decision === 'commit' || decision === 'settled' ? 'committed' : 'not-found'
+        const isCommitted = isDecision(decision) && meaningOf(decision) === 'commit'
+        return isCommitted ? 'committed' : 'not-found'
       })
     } catch (error) {
       if (error instanceof NoConnection) return 'unclear'
@@ -215,10 +216,6 @@ export class Register {
       throw error
     }
   }
-}
-
-function isDecision(text: string | null | undefined): text is Decision {
-  return text === 'commit' || text === 'settled' || text === 'abort'
 }
 
 function unknown(cause: unknown): AskAnswer {

@@ -14,6 +14,7 @@ export interface SchemaNames {
   readonly mark: string
   readonly epoch: string
   readonly database: string
+  readonly resolution: string
   readonly inDoubt: string
   /** SQL that identifies this very database: cluster and database, not a name that can move. */
   readonly origin: string
@@ -30,6 +31,7 @@ export function schemaNames(schema: string): SchemaNames {
     mark: `${quoted}.mark`,
     epoch: `${quoted}.epoch`,
     database: `${quoted}.database`,
+    resolution: `${quoted}.resolution`,
     inDoubt: `${quoted}.in_doubt`,
     origin: ORIGIN,
   }
@@ -71,7 +73,7 @@ CREATE TABLE IF NOT EXISTS ${names.epoch} (
 -- branch has durably applied it; then its receipts are deleted, and in the end the row itself.
 CREATE TABLE IF NOT EXISTS ${names.mark} (
   txid         text COLLATE "C" PRIMARY KEY,
-  decision     text NOT NULL, -- commit, settled or abort (a CHECK is compiled anew for each INSERT)
+  decision     text NOT NULL, -- commit, settled, abort, or heuristic-… (a CHECK is compiled anew for each INSERT)
   app          text NOT NULL,
   register     text NOT NULL,
   epoch        text NOT NULL,
@@ -80,6 +82,7 @@ CREATE TABLE IF NOT EXISTS ${names.mark} (
   marked_at    timestamptz NOT NULL DEFAULT now()
 );
 
+${resolutionSql(names)}
 -- What is prepared here and waits for its register: for whoever is on call, without Node.
 CREATE OR REPLACE VIEW ${names.inDoubt} AS
 SELECT date_trunc('milliseconds', now() - prepared.prepared) AS age,
@@ -100,6 +103,24 @@ ORDER BY prepared.prepared;
 
 INSERT INTO ${names.database} (version, origin)
 SELECT ${SCHEMA_VERSION}, ${names.origin} ON CONFLICT DO NOTHING;
+`
+}
+
+function resolutionSql(names: SchemaNames): string {
+  return `-- What people have decided by hand (assent resolve), here or as the register. Never deleted by Assent.
+CREATE TABLE IF NOT EXISTS ${names.resolution} (
+  id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  txid       text COLLATE "C" NOT NULL,
+  app        text NOT NULL,
+  register   text NOT NULL,
+  epoch      text NOT NULL,
+  branch     text NOT NULL,
+  decision   text NOT NULL, -- commit or abort
+  basis      text NOT NULL, -- register: it was written there first; register-lost: it was not
+  decided_by text NOT NULL,
+  reason     text NOT NULL,
+  at         timestamptz NOT NULL DEFAULT now()
+);
 `
 }
 

@@ -1,20 +1,30 @@
 /**
  * Whether a database may be marked: its schema, its durability, its privileges.
  *
- * Owns: creating the schema on first use, and the sentences that say what to change.
+ * Owns: creating the schema on first use, and going through the checks (`site-findings`).
  * Promises: checked before anything of a transaction is marked; remembered once it passed.
  * Never: waits long for a lock. DDL that queues behind a prepared transaction makes everyone else
  * queue behind the DDL.
  */
 import { AssentError } from '../../protocol/index.ts'
 import type { ErrorCode } from '../../protocol/index.ts'
-import type { MarkSite } from '../../ports/index.ts'
+import type { Examination, Finding, MarkSite, World } from '../../ports/index.ts'
+import { findingOf, medianMs, requireNone } from '../common/findings.ts'
 import { acknowledged } from './acknowledged.ts'
 import { connectError } from './connect-errors.ts'
 import { isServerError } from './driver.ts'
 import { restoredSql } from './epochs.ts'
 import { SCHEMA_VERSION, existsSql, schemaSql, siteSql } from './schema.ts'
 import type { SchemaNames } from './schema.ts'
+import {
+  DOCTOR,
+  doctorFactsOf,
+  doctorFindings,
+  missingFindings,
+  serverFindings,
+  tableFactsOf,
+  tableFindings,
+} from './site-findings.ts'
 import { NoConnection } from '../common/slots.ts'
 import { answered } from './service-connections.ts'
 import type { ServiceConnection, ServiceConnections } from './service-connections.ts'
@@ -96,48 +106,50 @@ export class Site {
     })
   }
 
-  #judge(facts: readonly (string | null)[]): MarkSite {
-    const [version, , here, fsync, fullPages, replica, unlogged, privileged, role, start] = facts
-    if (replica === 'true') {
-      throw this.#refuse(
-        'ASSENT_REPLICA',
-        'it is a read-only replica. Connect to the primary, or declare it in `reads`',
-      )
+  #judge(row: readonly (string | null)[]): MarkSite {
+    const facts = tableFactsOf(row)
+    const { databaseId } = facts
+    requireNone(this.#participant, [...serverFindings(facts), ...tableFindings(this.#names, facts)])
+    return { databaseId }
+  }
+
+  /** Every check, for a person. @throws AssentError when there is no connection */
+  async examine(world: World): Promise<Examination> {
+    try {
+      return await this.#connections.use((connection) => this.#examine(world, connection))
+    } catch (error) {
+      throw this.#explain(error)
     }
-    if (version !== String(SCHEMA_VERSION)) {
-      throw this.#refuse(
-        'ASSENT_SCHEMA_VERSION',
-        `the tables in schema ${this.#names.schema} are of version ${version ?? 'none'}, and this ` +
-          `Assent needs ${SCHEMA_VERSION}. Run the Assent that made them, or migrate`,
-      )
+  }
+
+  async #examine(world: World, connection: ServiceConnection): Promise<Examination> {
+    const facts = doctorFactsOf(await row(connection, DOCTOR))
+    const [exists] = await row(connection, existsSql(this.#names))
+    const tables = exists === 't' ? await this.#examineTables(connection) : undefined
+    const write = { text: `UPDATE ${this.#names.database} SET reads = reads + 1` }
+    const mayWrite = tables?.every(({ severity }) => severity === 'ok') === true && !facts.isReplica
+    return {
+      server: `PostgreSQL ${facts.version}`,
+      canPrepare: facts.maxPrepared > 0,
+      asDecider: 'no matter',
+      findings: [
+        ...serverFindings(facts),
+        ...doctorFindings(this.#participant, facts),
+        ...(tables ?? missingFindings(this.#names, facts)),
+      ],
+      roundTripMs: await medianMs(world, () => row(connection, 'SELECT 1')),
+      forcedWriteMs: mayWrite
+        ? await medianMs(world, () => acknowledged(connection, [write]))
+        : undefined,
     }
-    for (const [setting, value] of [
-      ['fsync', fsync],
-      ['full_page_writes', fullPages],
-    ] as const) {
-      if (value === 'on') continue
-      throw this.#refuse(
-        'ASSENT_NOT_DURABLE',
-        `${setting} is ${value ?? 'unknown'}, so a crash can undo what was answered. ` +
-          `Set ${setting} = on`,
-      )
+  }
+
+  async #examineTables(connection: ServiceConnection): Promise<readonly Finding[]> {
+    try {
+      return tableFindings(this.#names, tableFactsOf(await row(connection, siteSql(this.#names))))
+    } catch (error) {
+      return [findingOf(this.#explain(error))]
     }
-    if (unlogged != null) {
-      throw this.#refuse(
-        'ASSENT_NOT_DURABLE',
-        `these tables of Assent are not logged: ${unlogged}. Run ALTER TABLE … SET LOGGED`,
-      )
-    }
-    if (privileged !== 'true') {
-      throw this.#refuse(
-        'ASSENT_PRIVILEGE',
-        `role ${role ?? ''} may not read and write Assent's tables. Run GRANT SELECT, INSERT, ` +
-          `UPDATE, DELETE ON ${this.#names.mark}, ${this.#names.epoch}, ` +
-          `${this.#names.database} TO ${role ?? 'the role'}`,
-      )
-    }
-    // With the start of its server: two servers grown from one disk image are two databases.
-    return { databaseId: `${here ?? ''} ${start ?? ''}` }
   }
 
   async #create(connection: ServiceConnection): Promise<void> {

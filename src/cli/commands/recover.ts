@@ -1,0 +1,90 @@
+/**
+ * `assent recover` and `assent drain`: passes of recovery, and what stays.
+ */
+import { isNotOurs } from '../../engine/index.ts'
+import type { Recovered } from '../../engine/index.ts'
+import { CommandError, worst } from '../exit-codes.ts'
+import type { ExitName } from '../exit-codes.ts'
+import { inSession, sayContradictions, sayUnreachable } from '../session.ts'
+import type { CommonFlags, Session } from '../session.ts'
+import { errorJson, tableOf } from '../words.ts'
+import { standingJson, standingText } from './list.ts'
+
+export function recover(flags: CommonFlags): Promise<ExitName> {
+  return inSession(flags, async (session) => {
+    const recovered = await session.operator.recover()
+    return tell(session, recovered, {})
+  })
+}
+
+export interface DrainFlags extends CommonFlags {
+  readonly timeout: string
+}
+
+export async function drain(flags: DrainFlags): Promise<ExitName> {
+  const timeoutMs = readDuration(flags.timeout)
+  return inSession(flags, async (session) => {
+    const drained = await session.operator.drain(timeoutMs)
+    const isDrained = drained.drained !== 'time is over'
+    const code = await tell(session, drained, { drained: isDrained })
+    if (!isDrained) session.say.warn(`not drained within ${flags.timeout}`)
+    return isDrained ? code : worst(code, 'stays')
+  })
+}
+
+async function tell(
+  { operator, say }: Session,
+  recovered: Recovered,
+  more: object,
+): Promise<ExitName> {
+  const { ended, alarms, unreachable } = recovered
+  const standing = recovered.standing.filter((each) => !isNotOurs(each))
+  const contradictions = await operator.contradictions()
+  say.json({
+    app: operator.app,
+    ...more,
+    ended: ended.map(({ participant, gid, outcome }) => ({ participant, gid, outcome })),
+    stays: standing.map(standingJson),
+    alarms,
+    unreachable: unreachable.map(errorJson),
+    contradictions,
+  })
+  say.text(tableOf(ended.map(({ outcome, participant, gid }) => [outcome, participant, gid])))
+  say.text(
+    standing.length > 0
+      ? `${ended.length} ended, ${standing.length} stay:\n${standingText(standing)}`
+      : `${ended.length} ended, nothing of app ${operator.app} stays prepared.\n`,
+  )
+  for (const alarm of alarms) {
+    if (alarm.type !== 'lost-vote' && alarm.type !== 'lost-decision') continue
+    say.warn(
+      `ALARM: ${alarm.type} of ${alarm.gid} at ${alarm.participant}. See docs/operate/in-doubt.md`,
+    )
+  }
+  return worst(
+    standing.length > 0 ? 'stays' : 'ok',
+    alarms.length > 0 ? 'alarm' : 'ok',
+    sayUnreachable(say, unreachable),
+    sayContradictions(say, contradictions),
+  )
+}
+
+const UNIT_MS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1_000,
+  m: 60_000,
+  min: 60_000,
+  h: 3_600_000,
+}
+const LONGEST_MS = 86_400_000
+
+/** `60s`, `5min`, `500ms`, `1h`. @throws CommandError */
+export function readDuration(text: string): number {
+  const [, number, unit = ''] = /^([0-9]{1,9})(ms|s|m|min|h)$/.exec(text) ?? []
+  const ms = Number(number) * (UNIT_MS[unit] ?? NaN)
+  if (ms >= 0 && ms <= LONGEST_MS) return ms
+  throw new CommandError(
+    'usage',
+    `--timeout ${JSON.stringify(text.slice(0, 40))} was given; expected a time like 60s, 5min or 1h, of at most a day`,
+  )
+}

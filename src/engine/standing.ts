@@ -1,0 +1,135 @@
+/**
+ * What is prepared, where, and what each branch waits for: as one look finds it, for a person.
+ *
+ * Owns: one listing of every participant, and asking the registers that it names.
+ * Promises: a participant that can't be reached never hides what the others say; a register is asked
+ * once for each transaction, and not again once it was silent.
+ * Never: ends a branch, or repeats itself: it looks once.
+ */
+import { assertNever, conclude, formatGid } from '../protocol/index.ts'
+import type { Conclusion, Gid } from '../protocol/index.ts'
+import type { Participant, PreparedBranch } from '../ports/index.ts'
+import { inParallel } from './in-parallel.ts'
+import { judge } from './judge.ts'
+import { LIMITS } from './limits.ts'
+import { inDoubtOf, isDecidersOwn } from './recover.ts'
+import type { InDoubt, InDoubtReason } from './reports.ts'
+
+/** Why a branch is prepared; beside what recovery says, what it would do next. */
+export type StandingReason =
+  | Exclude<InDoubtReason, 'branch-unclear' | 'not-asked-yet'>
+  /** Its register has decided, and recovery is about to apply it. */
+  | 'decided-commit'
+  | 'decided-abort'
+  /** The decider's own, left by a crash inside its commit: recovery commits it. */
+  | 'decider-prepared'
+
+export interface Standing extends Omit<InDoubt, 'reason'> {
+  readonly reason: StandingReason
+  /** For a person: `role app`, `connection 12`. */
+  readonly owner: string
+}
+
+export interface Unreachable {
+  readonly participant: string
+  readonly error: unknown
+}
+
+export interface Listing {
+  /** The oldest first. */
+  readonly standing: readonly Standing[]
+  readonly unreachable: readonly Unreachable[]
+}
+
+export type Participants = ReadonlyMap<string, Participant>
+
+/** What each participant answers; or its error, beside the others. */
+export async function fromEach<T>(
+  participants: Participants,
+  question: (participant: Participant) => Promise<T>,
+): Promise<{ readonly answers: ReadonlyMap<string, T>; readonly unreachable: Unreachable[] }> {
+  const asked = [...participants].map(async ([name, participant]) => {
+    try {
+      return { name, answer: await question(participant) }
+    } catch (error) {
+      return { name, error }
+    }
+  })
+  const answers = new Map<string, T>()
+  const unreachable: Unreachable[] = []
+  for (const each of await Promise.all(asked)) {
+    if ('answer' in each) answers.set(each.name, each.answer)
+    else unreachable.push({ participant: each.name, error: each.error })
+  }
+  return { answers, unreachable }
+}
+
+export async function listStanding(app: string, participants: Participants): Promise<Listing> {
+  const { answers, unreachable } = await fromEach(participants, (each) => each.listPrepared())
+  const standing: Standing[] = []
+  const ours: { readonly gid: Gid; readonly at: Participant; readonly branch: PreparedBranch }[] =
+    []
+  for (const [name, { branches }] of answers) {
+    const at = participants.get(name)
+    if (at === undefined) continue
+    for (const branch of branches) {
+      const judged = judge(app, name, branch, (each) => participants.has(each))
+      if (judged?.kind === 'ours') ours.push({ gid: judged.gid, at, branch })
+      if (judged?.kind !== 'alone') continue
+      // Judged alone for whose it is, never for how a round of recovery went.
+      const reason = judged.doubt.reason as StandingReason
+      standing.push({ ...judged.doubt, reason, owner: branch.owner })
+    }
+  }
+  const asking = new Asking(participants)
+  await inParallel(LIMITS.recoveriesAtOnce, ours, async ({ gid, at, branch }) => {
+    const reason = isDecidersOwn(at, gid) ? 'decider-prepared' : reasonOf(await asking.ask(gid))
+    const doubt = inDoubtOf(at.name, gid, branch.ageMs, 'not-asked-yet')
+    standing.push({ ...doubt, reason, owner: branch.owner })
+  })
+  standing.sort((a, b) => b.ageMs - a.ageMs || (a.gid < b.gid ? -1 : 1))
+  return { standing, unreachable }
+}
+
+/** Questions to registers: the branches of one transaction share one. */
+class Asking {
+  readonly #participants: Participants
+  readonly #asked = new Map<string, Promise<Conclusion>>()
+  readonly #silent = new Set<string>()
+
+  constructor(participants: Participants) {
+    this.#participants = participants
+  }
+
+  ask(gid: Gid): Promise<Conclusion> {
+    const key = formatGid({ ...gid, branch: '' })
+    const asked = this.#asked.get(key) ?? this.#ask(gid)
+    this.#asked.set(key, asked)
+    return asked
+  }
+
+  async #ask(gid: Gid): Promise<Conclusion> {
+    const register = this.#participants.get(gid.register)
+    if (register === undefined || this.#silent.has(gid.register)) return 'unclear'
+    const conclusion = conclude(await register.ask(gid))
+    if (conclusion === 'unclear') this.#silent.add(gid.register)
+    return conclusion
+  }
+}
+
+/** What recovery does, or waits for, by what the register says. */
+export function reasonOf(conclusion: Conclusion): StandingReason {
+  switch (conclusion) {
+    case 'commit':
+      return 'decided-commit'
+    case 'abort':
+      return 'decided-abort'
+    case 'running':
+    case 'held':
+      return conclusion
+    case 'unclear':
+      return 'register-unclear'
+    default:
+      return assertNever(conclusion)
+  }
+}

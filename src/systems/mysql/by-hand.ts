@@ -1,0 +1,194 @@
+/**
+ * What a person looks at and decides on one MySQL or MariaDB server.
+ *
+ * Owns: the SQL of the resolution table, and of a decision that is written by hand.
+ * Promises: see `ports/by-hand.ts`. The decision is asked for as *Ask* asks, so the key is the arbiter
+ * between operators, owners and recoverers; the record is part of the same COMMIT.
+ * Never: changes or deletes a mark that is there, or a record.
+ */
+import { isDecision } from '../../protocol/index.ts'
+import type { AskAnswer } from '../../protocol/index.ts'
+import type { ByHand, Resolution, StandingMark } from '../../ports/index.ts'
+import { causeOf, surprise } from './answers.ts'
+import { connectError } from './connect-errors.ts'
+import { isServerError } from './driver.ts'
+import type { Reply, Rows } from './driver.ts'
+import { ownWriteSql } from './register.ts'
+import type { Failover } from './register.ts'
+import { quote } from './schema.ts'
+import type { SchemaNames } from './schema.ts'
+import type { ServiceConnection, ServiceConnections } from './service-connections.ts'
+
+/** InnoDB's lock time-out. */
+const LOCK_TIMEOUT = 1205
+/** No such table, no such database. */
+const NO_TABLES = [1146, 1049]
+/** Records that are read, at the most. */
+const MOST_RECORDS = 1_000
+
+type Decided = { readonly answer: 'written' } | AskAnswer
+
+export interface ByHandFacts {
+  readonly participant: string
+  readonly names: SchemaNames
+  readonly connections: ServiceConnections
+  readonly failover: Failover
+  /** SQL that says which server this is. @throws when it can't be told */
+  readonly present: () => Promise<string>
+}
+
+export class MysqlByHand implements ByHand {
+  readonly #facts: ByHandFacts
+
+  constructor(facts: ByHandFacts) {
+    this.#facts = facts
+  }
+
+  async mark(txid: string): Promise<StandingMark | undefined> {
+    const [row] = await this.#read(
+      `SELECT app, register, epoch, decision, participants,
+  TIMESTAMPDIFF(MICROSECOND, marked_at, NOW(3)) DIV 1000
+FROM ${this.#facts.names.mark} WHERE txid = ${quote(txid)}`,
+    )
+    const [app, register, epoch, decision, participants, ageMs] = row ?? []
+    if (row === undefined || !isDecision(decision)) return undefined
+    return {
+      app: app ?? '',
+      register: register ?? '',
+      epoch: epoch ?? '',
+      decision,
+      participants: JSON.parse(participants ?? '[]') as readonly string[],
+      ageMs: Number(ageMs),
+    }
+  }
+
+  async resolutions(): Promise<readonly Resolution[]> {
+    const rows = await this.#read(
+      `SELECT txid, app, register, epoch, branch, decision, basis, HEX(decided_by), HEX(reason)
+FROM ${this.#facts.names.resolution} ORDER BY id DESC LIMIT ${MOST_RECORDS}`,
+    )
+    return rows.map(([txid, app, register, epoch, branch, decision, basis, decidedBy, reason]) => ({
+      txid: txid ?? '',
+      app: app ?? '',
+      register: register ?? '',
+      epoch: epoch ?? '',
+      branch: branch ?? '',
+      decision: decision === 'commit' ? 'commit' : 'abort',
+      basis: basis === 'register' ? 'register' : 'register-lost',
+      decidedBy: Buffer.from(decidedBy ?? '', 'hex').toString(),
+      reason: Buffer.from(reason ?? '', 'hex').toString(),
+    }))
+  }
+
+  async decide(resolution: Resolution): Promise<Decided> {
+    try {
+      const present = await this.#facts.present()
+      return await this.#facts.connections.use((connection) =>
+        this.#decide(connection, resolution, present),
+      )
+    } catch (cause) {
+      return { answer: 'unknown', cause }
+    }
+  }
+
+  async #decide(
+    connection: ServiceConnection,
+    resolution: Resolution,
+    present: string,
+  ): Promise<Decided> {
+    const { names, failover } = this.#facts
+    const { txid, app, register, epoch, decision } = resolution
+    const begun = await connection.begin()
+    if (begun.kind !== 'answered') return unknown(begun)
+    const values = [txid, `heuristic-${decision}`, app, register, epoch, '[]'].map(quote)
+    const inserted = await connection.send(
+      `INSERT INTO ${names.mark} (txid, decision, app, register, epoch, participants)
+VALUES (${values.join(', ')}) ON DUPLICATE KEY UPDATE asked = asked + 1`,
+    )
+    if (inserted.kind !== 'answered') {
+      await connection.rollBack()
+      const waits = inserted.kind === 'refused' && inserted.error.errno === LOCK_TIMEOUT
+      return waits ? { answer: 'waits' } : unknown(inserted)
+    }
+    const read = await connection.send(
+      `SELECT decision, asked FROM ${names.mark} WHERE txid = ${quote(txid)} FOR UPDATE`,
+    )
+    const [found, asked] = (read.kind === 'answered' ? read.rows[0] : undefined) ?? []
+    if (!isDecision(found) || asked == null) {
+      await connection.rollBack()
+      return unknown(read)
+    }
+    // Somebody has decided: it is obeyed as *Ask* obeys, durably.
+    if (asked !== '0') return commit(connection, { answer: 'found', decision: found })
+    // Read after the insert, and while our row has the key: READ COMMITTED.
+    const isPresent = failover === 'lossless' ? '' : ` AND server = ${present}`
+    const listed = await connection.send(
+      `SELECT 1 FROM ${names.epoch} WHERE id = ${quote(epoch)}${isPresent}`,
+    )
+    if (listed.kind !== 'answered' || listed.rows.length > 0) {
+      await connection.rollBack()
+      if (listed.kind !== 'answered') return unknown(listed)
+      return { answer: 'absent', memory: 'remembered' }
+    }
+    const recorded = await connection.send(recordSql(names, resolution))
+    if (recorded.kind === 'answered') return commit(connection, { answer: 'written' })
+    await connection.rollBack()
+    return unknown(recorded)
+  }
+
+  async record(resolution: Resolution): Promise<void> {
+    const { participant, names, connections } = this.#facts
+    try {
+      await connections.use((connection) =>
+        connection.acknowledged(() => connection.rows(recordSql(names, resolution))),
+      )
+    } catch (error) {
+      throw connectError(participant, error)
+    }
+  }
+
+  /** With a small write, whose COMMIT comes after what was seen in the log. */
+  async #read(text: string): Promise<Rows> {
+    const { participant, names, connections } = this.#facts
+    try {
+      return await connections.use(async (connection) => {
+        // A replica, which has no marks of its own.
+        if (connection.server.access === 'read-only') return []
+        return connection.acknowledged(async () => {
+          await connection.rows(ownWriteSql(names))
+          return connection.rows(text)
+        })
+      })
+    } catch (error) {
+      if (isServerError(error) && NO_TABLES.includes(error.errno)) return []
+      throw connectError(participant, error)
+    }
+  }
+}
+
+/** `then`, once the COMMIT was acknowledged. */
+async function commit(connection: ServiceConnection, then: Decided): Promise<Decided> {
+  const reply = await connection.commit()
+  return reply.kind === 'answered' && reply.warnings === 0 ? then : unknown(reply)
+}
+
+function recordSql(names: SchemaNames, given: Resolution): string {
+  const { txid, app, register, epoch, branch, decision, basis, decidedBy, reason } = given
+  const values = [
+    ...[txid, app, register, epoch, branch, decision, basis].map(quote),
+    ...[decidedBy, reason].map(anyText),
+  ]
+  return `INSERT INTO ${names.resolution}
+  (txid, app, register, epoch, branch, decision, basis, decided_by, reason)
+VALUES (${values.join(', ')})`
+}
+
+/** Whatever a person wrote, under any sql_mode. */
+function anyText(text: string): string {
+  return `CONVERT(X'${Buffer.from(text).toString('hex')}' USING utf8mb4)`
+}
+
+function unknown(reply: Reply): AskAnswer {
+  const cause = reply.kind === 'answered' ? surprise(reply) : causeOf(reply)
+  return { answer: 'unknown', cause }
+}
