@@ -28,6 +28,26 @@ const CONNECTIONS_PER_WORKER = 16
 const SPARE_CONNECTIONS = 60
 const RECOVERY_TIMEOUT_MS = 60_000
 const SHOWN_DISAGREEMENTS = 20
+/**
+ * Whatever is killed, these are wrong: the databases are what they have to be, nobody else is at work
+ * on them, and the workers use Assent as it is meant.
+ */
+const UNJUSTIFIED: ReadonlySet<string> = new Set([
+  'ASSENT_BRANCH_ENDED',
+  'ASSENT_CANNOT_PREPARE',
+  'ASSENT_CREDENTIALS',
+  'ASSENT_INVARIANT',
+  'ASSENT_LOST_VOTE',
+  'ASSENT_NOT_DURABLE',
+  'ASSENT_POOLER',
+  'ASSENT_PRIVILEGE',
+  'ASSENT_REPLICA',
+  'ASSENT_SAME_DATABASE',
+  'ASSENT_SCHEMA_VERSION',
+  'ASSENT_SWALLOWED_ERROR',
+  'ASSENT_TRANSACTION_CONTROL',
+  'ASSENT_UNSUPPORTED',
+])
 
 /** What has to be closed, whatever happens. */
 interface Stage {
@@ -116,6 +136,7 @@ async function play(
   screen.print(`\n${bold('What workers were told instead of committed')}`)
   screen.print(describeCodes(crew))
   printProof(proof, screen)
+  disagreements.push(...unjustified(crew.transfers))
   return [...disagreements, ...proof.checks.flatMap((check) => check.disagreements)]
 }
 
@@ -191,6 +212,18 @@ function describeRoles(
     const [some, others] = [decided, joined - decided].map((each) => count(each).padStart(7))
     return `  ${name.padEnd(6)} decided ${some}   voted ${others}`
   })
+}
+
+/** What workers were told and nothing that happened here explains. */
+function unjustified(transfers: readonly RecordedTransfer[]): readonly string[] {
+  const codes = transfers.flatMap(({ answer }) => (answer === 'none' ? [] : [answer.code]))
+  const some = Map.groupBy(
+    codes.filter((code) => UNJUSTIFIED.has(code)),
+    (code) => code,
+  )
+  return [...some].map(
+    ([code, { length }]) => `${count(length)} were told ${code} without a reason`,
+  )
 }
 
 /** Such as `ASSENT_UNREACHABLE 12`, the most frequent first. */

@@ -101,11 +101,12 @@ CREATE TABLE IF NOT EXISTS ${names.resolution} (
   at         timestamp(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3)
 ) ENGINE = InnoDB;
 
-INSERT IGNORE INTO ${names.server} (version) VALUES (${SCHEMA_VERSION});
-
 -- Never empty: a session without unique checks locks an empty table as a whole.
 INSERT IGNORE INTO ${names.mark} (txid, decision, app, register, epoch, participants)
 VALUES ('-', 'abort', '', '', '', '[]');
+
+-- The last statement: it says that all of the others have been run.
+INSERT IGNORE INTO ${names.server} (version) VALUES (${SCHEMA_VERSION});
 `
 }
 

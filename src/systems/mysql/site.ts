@@ -115,7 +115,7 @@ export class Site {
     const settings = await settingsOf(connection)
     this.#require(serverFindings(settings, connection.server))
     this.#require(await examineXa(connection))
-    if (!(await this.#hasTables(connection))) await this.#create(connection)
+    if (!(await this.#isCreated(connection))) await this.#create(connection)
     this.#require(await this.#examineTables(connection))
     const identity = await identityOf(connection)
     const [row] = await connection.rows(
@@ -141,8 +141,8 @@ export class Site {
   async #examine(world: World, connection: ServiceConnection): Promise<Examination> {
     const { server } = connection
     const settings = await settingsOf(connection)
-    const hasTables = await this.#hasTables(connection)
-    const tables = hasTables ? await this.#examineTablesSafely(connection) : [MISSING]
+    const isCreated = await this.#isCreated(connection)
+    const tables = isCreated ? await this.#examineTablesSafely(connection) : [MISSING]
     const mayWrite =
       tables.every(({ severity }) => severity === 'ok') && server.access === 'writable'
     const product = server.flavour === 'mariadb' ? 'MariaDB' : 'MySQL'
@@ -173,6 +173,15 @@ export class Site {
     } catch (error) {
       return [findingOf(this.#explain(error))]
     }
+  }
+
+  /**
+   * Whether creating them has come to its end. DDL is no transaction here: whoever was at it may have
+   * been killed between any two statements, or be still at it. The version is written last.
+   */
+  async #isCreated(connection: ServiceConnection): Promise<boolean> {
+    if (!(await this.#hasTables(connection))) return false
+    return (await connection.rows(`SELECT version FROM ${this.#names.server}`)).length > 0
   }
 
   async #hasTables(connection: ServiceConnection): Promise<boolean> {
@@ -215,7 +224,7 @@ WHERE TABLE_SCHEMA = ${quote(plain)} AND TABLE_NAME IN ('mark', 'epoch', 'server
     try {
       for (const statement of schemaStatements(this.#names)) await connection.rows(statement)
     } catch (error) {
-      if (await this.#hasTables(connection)) return
+      if (await this.#isCreated(connection)) return
       throw this.#refuse(
         'ASSENT_SCHEMA_MISSING',
         `Assent's tables are missing and could not be created: ${wordsOf(error)}. ` +
