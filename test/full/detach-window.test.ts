@@ -13,7 +13,7 @@ import { freshApp, openParticipant, openStore, runOn } from '../support/pairs.ts
 import type { Store } from '../support/pairs.ts'
 
 /** ASSENT_ROUNDS=8000 looks as long as it was measured with. */
-const ROUNDS = Number(process.env['ASSENT_ROUNDS'] ?? 400)
+const ROUNDS = Number(process.env['ASSENT_ROUNDS'] ?? 100)
 const AT_ONCE = 4
 const MOST_TRIES = 200
 
