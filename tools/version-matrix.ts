@@ -5,6 +5,7 @@
  * Promises: installs what npm has; what only the operating system has, and is missing, is named and
  * fails the run. Nothing is left out silently.
  */
+import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { SYSTEM_MARIADB } from '../harness/mariadb-binaries.ts'
@@ -25,7 +26,21 @@ const CORE = [
 ]
 /** What hangs on the driver's own classes. */
 const DRIVER = [...CONTRACT, 'test/pg/transaction.test.ts', 'test/pg/handles.test.ts']
-const MARIADB = ['harness/mariadb-server.test.ts', 'test/support/mariadb-databases.test.ts']
+const MARIADB = [
+  'harness/mariadb-server.test.ts',
+  'harness/mysql-frames.test.ts',
+  'test/support/mariadb-databases.test.ts',
+  'test/mysql/',
+  'test/crash/pairs.test.ts',
+  'test/full/pairs-',
+  'test/full/three-systems.test.ts',
+  'test/full/server-kills-of-pairs.test.ts',
+  'test/full/power-loss-of-pairs.test.ts',
+  'test/full/pauses-of-pairs.test.ts',
+  'test/full/mariadb-decider.test.ts',
+  'test/full/seen-is-not-durable.test.ts',
+  'test/full/detach-window.test.ts',
+]
 const RUNTIME = [...CONTRACT, 'test/repository/package.test.ts']
 
 export interface Round {
@@ -45,6 +60,9 @@ export function prepareMatrix(): void {
       ? ''
       : `MariaDB 10.11 at ${SYSTEM_MARIADB} (Debian 12: apt-get install mariadb-server)`,
     findPgbouncer() === undefined ? 'pgbouncer (Debian: apt-get install pgbouncer)' : '',
+    spawnSync('cc', ['--version']).error
+      ? 'a C compiler (Debian: apt-get install gcc libc6-dev)'
+      : '',
   ].filter((each) => each !== '')
   if (missing.length > 0) throw new Error(`The long tests need:\n  ${missing.join('\n  ')}`)
   for (const set of SETS) install(set)
@@ -61,7 +79,7 @@ export function versionMatrix(): readonly Round[] {
   const mariadb: Round = {
     title: 'MariaDB 10.11',
     node,
-    env: { ASSENT_MARIADB: '10.11' },
+    env: { ASSENT_MARIADB: '10.11', ASSENT_FULL: '1' },
     files: MARIADB,
   }
   const drivers = ['8.11', '8.13', '8.14', '8.16', '8.17', '8.22'].map((version): Round => ({

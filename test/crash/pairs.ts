@@ -51,3 +51,11 @@ export const PAIRS = {
 } as const satisfies Readonly<Record<string, SystemPair>>
 
 export type PairName = keyof typeof PAIRS
+
+/**
+ * What `npm run test:full` runs, and what only `npm run test:pairs` adds: every pair at every point takes
+ * longer than a change may wait.
+ */
+export function chosen<T>(usual: readonly T[], others: readonly T[]): readonly T[] {
+  return process.env['ASSENT_PAIRS'] === 'all' ? [...usual, ...others] : usual
+}

@@ -13,7 +13,7 @@ import { freshApp, openParticipant, openStore, runOn } from '../support/pairs.ts
 import type { Store } from '../support/pairs.ts'
 
 /** ASSENT_ROUNDS=8000 looks as long as it was measured with. */
-const ROUNDS = Number(process.env['ASSENT_ROUNDS'] ?? 400)
+const ROUNDS = Number(process.env['ASSENT_ROUNDS'] ?? 100)
 const AT_ONCE = 4
 const MOST_TRIES = 200
 
@@ -35,7 +35,10 @@ describe.each(['mariadb by mysql2', 'mariadb with a binary log'] as const)('on %
           left -= 1
           const gid = { app, register: 'orders', epoch, txid: freshTxid(), branch: 'stock' }
           const trouble = await endAtOnce({ store, participant, lane, gid, decision: left % 2 })
-          if (trouble !== undefined) stuck.push(trouble)
+          if (trouble === undefined) continue
+          // Its row is lost to this lane.
+          stuck.push(trouble)
+          return
         }
       }),
     )

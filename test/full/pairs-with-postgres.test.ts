@@ -3,7 +3,12 @@
  * with SIGKILL: at every message, before, between and after; each of them decides.
  */
 import { crashPair } from '../crash/pair-suite.ts'
+import { chosen } from '../crash/pairs.ts'
+import type { PairName } from '../crash/pairs.ts'
 
-crashPair('postgres decides, mariadb votes')
-crashPair('mariadb decides, postgres votes')
-crashPair('mariadb with a binary log decides, postgres votes')
+const usual: readonly PairName[] = [
+  'postgres decides, mariadb votes',
+  'mariadb with a binary log decides, postgres votes',
+]
+const others: readonly PairName[] = ['mariadb decides, postgres votes']
+for (const name of chosen(usual, others)) crashPair(name)

@@ -5,6 +5,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { eventually } from '../../harness/eventually.ts'
+import { signalTree } from '../../harness/process-table.ts'
 import { missesOf, recoverAndJudge } from '../crash/crash.ts'
 import { CrashCluster } from '../crash/crash-cluster.ts'
 import { DoomedProcess } from '../crash/doomed-process.ts'
@@ -66,6 +67,35 @@ describe.each(NAMES)('%s', (name) => {
       expect(['committed', 'unknown']).toContain(told)
     },
   )
+
+  test('the decider’s server stands still during its commit: nobody guesses, then it goes on (fault 47)', async () => {
+    const point = { message: 'orders decide 1', stage: 'sent, not processed' } as const
+    const orders = cluster.database('orders')
+    await using recoverer = assentRecoverer(cluster)
+    const seen = Promise.withResolvers<readonly [string, number]>()
+    const act = (owner: DoomedProcess) => {
+      signalTree(orders.server.pid, 'SIGSTOP')
+      void look(owner).then(seen.resolve, seen.reject)
+      return 'pass' as const
+    }
+    async function look(owner: DoomedProcess): Promise<readonly [string, number]> {
+      try {
+        const [began] = owner.notes
+        const txid = began?.note === 'began' ? began.txid : ''
+        const outcome = await recoverer.outcome(`A1.crash.orders.${epoch}.${txid}`, 0)
+        return [outcome, (await cluster.database('stock').prepared()).length]
+      } finally {
+        signalTree(orders.server.pid, 'SIGCONT')
+      }
+    }
+    await using owner = await DoomedProcess.start(cluster, 'transfer', scenario, { point, act })
+    const epoch = (await orders.newestEpoch()) ?? ''
+    expect(await owner.run()).toBe('exit code 0')
+    expect(await seen.promise).toEqual(['unknown: unreachable', 1])
+    expect(owner.notes.at(-1)).toEqual({ note: 'answered', outcome: 'committed' })
+    const judged = await recoverAndJudge({ cluster, scenario, golden }, owner, 'committed')
+    expect(judged.disagreements).toEqual([])
+  })
 
   test('who recovers is stopped inside its question: the others wait, and end it (fault 48)', async () => {
     const died = { message: 'stock vote 1', stage: 'answered' } as const

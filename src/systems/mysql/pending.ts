@@ -46,7 +46,7 @@ export class Pending {
         },
         (error: unknown) => {
           answered()
-          reject(error)
+          reject(error instanceof Error ? error : new Error(String(error)))
         },
       )
     })
