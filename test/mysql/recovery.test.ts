@@ -5,98 +5,13 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { Over } from '../../src/engine/index.ts'
 import { nodeWorld } from '../../src/platform/node-world.ts'
 import { assentOver, freshApp, openParticipant, openStore } from '../support/pairs.ts'
-import type { Kind, Pairing, Stores } from '../support/pairs.ts'
+import type { Stores } from '../support/pairs.ts'
 import { mysqlBranch } from '../support/mysql-branch.ts'
-import { leaveBehind, open } from '../support/pair-leftover.ts'
+import { leaveBehind } from '../support/pair-leftover.ts'
 import type { Both } from '../support/pair-leftover.ts'
+import { COMMITTED, fate, recoverPair } from './recovery-suite.ts'
 
-const PAIRS: readonly (readonly [Kind, Kind])[] = [
-  ['postgres', 'mariadb by mysql2'],
-  ['mariadb with a binary log', 'postgres'],
-  ['mariadb by mariadb', 'mariadb with a binary log'],
-]
-
-async function fate({ app, stores }: Pairing<Both>): Promise<unknown> {
-  return {
-    orders: await stores.orders.count(),
-    stock: await stores.stock.count(),
-    prepared: await stores.stock.prepared(app),
-  }
-}
-
-const COMMITTED = { orders: 1, stock: 1, prepared: [] }
-const ABORTED = { orders: 0, stock: 0, prepared: [] }
-
-describe.each(PAIRS)('a voter on another system: orders on %s, stock on %s', (orders, stock) => {
-  test('is rolled back when its process died before the decision', async () => {
-    const { app, stores } = await open(orders, stock)
-    const leftover = await leaveBehind(app, stores, 'voted')
-    leftover.vanish()
-    const pairing = assentOver(app, stores)
-    await expect.poll(() => fate(pairing), { timeout: 15_000 }).toEqual(ABORTED)
-    expect(await pairing.assent.outcome(leftover.id)).toEqual({ outcome: 'aborted' })
-  })
-
-  test('is committed when its process died after the decision', async () => {
-    const { app, stores } = await open(orders, stock)
-    const leftover = await leaveBehind(app, stores, 'decided')
-    leftover.vanish()
-    const pairing = assentOver(app, stores)
-    await expect.poll(() => fate(pairing), { timeout: 15_000 }).toEqual(COMMITTED)
-    expect(await pairing.assent.outcome(leftover.id)).toEqual({ outcome: 'committed' })
-  })
-
-  test('is left alone while its process may still decide (fault 63)', async () => {
-    const { app, stores } = await open(orders, stock)
-    const leftover = await leaveBehind(app, stores, 'voted')
-    const pairing = assentOver(app, stores)
-    for (let round = 0; round < 2; round += 1) {
-      // Other files leave theirs on the same server.
-      const left = (await pairing.assent.recover()).filter(({ gid }) => gid.includes(app))
-      expect(left).toMatchObject([{ reason: 'running' }])
-    }
-    expect(await stores.stock.prepared(app)).toHaveLength(1)
-    expect(await leftover.decider.commit()).toEqual({ answer: 'yes' })
-    await expect.poll(() => fate(pairing), { timeout: 15_000 }).toEqual(COMMITTED)
-  })
-
-  test('is ended as decided although the connection that prepared it is still open', async () => {
-    const { app, stores } = await open(orders, stock)
-    const { voter, gid } = await leaveBehind(app, stores, 'decided')
-    const pairing = assentOver(app, stores)
-    await expect.poll(() => fate(pairing), { timeout: 15_000 }).toEqual(COMMITTED)
-    // Its process wakes up: whatever it hears, the branch has ended, and it is not told otherwise.
-    expect((await voter.end('commit', gid)).answer).not.toBe('done')
-    expect(await fate(pairing)).toEqual(COMMITTED)
-  })
-
-  test('by many processes at once ends the same (fault 62)', async () => {
-    const { app, stores } = await open(orders, stock)
-    const leftover = await leaveBehind(app, stores, 'decided')
-    leftover.vanish()
-    const all = Array.from({ length: 4 }, () => assentOver(app, stores))
-    await Promise.all(all.map(({ assent }) => assent.recover()))
-    const [first] = all
-    if (first === undefined) throw new Error('none')
-    await expect.poll(() => fate(first), { timeout: 15_000 }).toEqual(COMMITTED)
-    const alarms = all
-      .flatMap(({ reports }) => reports)
-      .filter((each) => /lost|van/.test(each.type))
-    expect(alarms).toEqual([])
-  })
-
-  test('whose vote was lost is an alarm, and never a success', async () => {
-    const { app, stores } = await open(orders, stock)
-    const leftover = await leaveBehind(app, stores, 'decided')
-    const found = assentOver(app, stores)
-    await found.assent.close()
-    // A hand rolls it back, as a restore of this database would lose it.
-    expect(await leftover.voter.end('abort', leftover.gid)).toEqual({ answer: 'done' })
-    const other = openParticipant(app, 'stock', stores.stock)
-    expect(await other.endPrepared(leftover.gid, 'commit')).toEqual({ answer: 'missing' })
-    expect(await other.ask(leftover.gid)).toMatchObject({ answer: 'absent' })
-  })
-})
+recoverPair('postgres', 'mariadb by mysql2')
 
 describe('a decider that its server left prepared', () => {
   test('is committed by whoever finds it, and reported', async () => {

@@ -10,8 +10,8 @@ import type { PostgresServer } from '../../harness/postgres-server.ts'
 import { send } from '../../harness/process-table.ts'
 import { freshDatabase } from '../support/databases.ts'
 import { ownDatabase, ownServer } from '../support/own-server.ts'
-import { Network } from './network.ts'
-import type { NetworkMessage } from './network.ts'
+import { Network } from '../faults/network.ts'
+import type { NetworkMessage } from '../faults/network.ts'
 
 type Point = 'onArrival' | 'onAnswer'
 
