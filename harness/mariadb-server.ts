@@ -21,6 +21,7 @@ import {
   type ServerOptions,
   type Settings,
 } from './loopback-server.ts'
+import { eventually } from './eventually.ts'
 import { chosenMariadb, type MariadbBinaries, mariadbIn } from './mariadb-binaries.ts'
 import { giveTo, makeFolderFor, runAs } from './run-as.ts'
 
@@ -46,6 +47,8 @@ export class MariadbServer extends LoopbackServer {
   readonly user = 'assent_test'
   protected readonly stopSignal = 'SIGTERM'
   readonly #binaries: MariadbBinaries
+  /** The second in which it was last ready, after which no start of it lies. */
+  #readyAt = 0
 
   /** Fills the data folder. The server isn't started yet. */
   static async create(options: MariadbServerOptions): Promise<MariadbServer> {
@@ -60,6 +63,17 @@ export class MariadbServer extends LoopbackServer {
   private constructor(home: ServerHome, options: ServerOptions, binaries: MariadbBinaries) {
     super(home, options)
     this.#binaries = binaries
+  }
+
+  /**
+   * Starts of a server are told apart by their second, and the numbers of connections begin anew with
+   * each: no real server is started twice in one.
+   */
+  override async start(): Promise<void> {
+    const isLater = (): boolean => secondNow() > this.#readyAt
+    await eventually('another second than that of the last start', isLater, { everyMs: 10 })
+    await super.start()
+    this.#readyAt = secondNow()
   }
 
   /** For mysql2; without a database, unless one is named. */
@@ -135,4 +149,8 @@ export class MariadbServer extends LoopbackServer {
       ]),
     ].join('\n')
   }
+}
+
+function secondNow(): number {
+  return Math.floor(Date.now() / 1_000)
 }

@@ -10,6 +10,8 @@
  *
  * The connection is in it since MariaDB lets nobody else end a prepared branch while the connection
  * that prepared it lives; and the server's start, since the numbers of connections begin anew with it.
+ * (Of a server that was started twice within one second, a branch would wait until whoever has its
+ * connection's number now has been idle for a while.)
  */
 import { formatTransactionId } from '../../protocol/index.ts'
 import type { Gid } from '../../protocol/index.ts'
