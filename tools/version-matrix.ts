@@ -13,7 +13,7 @@ import { SETS, install, packageFolder } from '../harness/on-demand.ts'
 import { findPgbouncer } from '../harness/pgbouncer.ts'
 import { SYSTEM_POSTGRES } from '../harness/postgres-binaries.ts'
 
-const CONTRACT = ['test/contract/']
+const CONTRACT = ['test/contract/pg.test.ts', 'test/contract/versions.test.ts']
 /** What speaks to PostgreSQL in a way that a version could change. */
 const CORE = [
   ...CONTRACT,
@@ -31,15 +31,11 @@ const MARIADB = [
   'harness/mysql-frames.test.ts',
   'test/support/mariadb-databases.test.ts',
   'test/mysql/',
+  'test/contract/mysql.test.ts',
   'test/crash/pairs.test.ts',
-  'test/full/pairs-',
-  'test/full/three-systems.test.ts',
-  'test/full/server-kills-of-pairs.test.ts',
-  'test/full/power-loss-of-pairs.test.ts',
-  'test/full/pauses-of-pairs.test.ts',
+  'test/full/recovery-of-pairs.test.ts',
   'test/full/mariadb-decider.test.ts',
   'test/full/seen-is-not-durable.test.ts',
-  'test/full/detach-window.test.ts',
 ]
 const RUNTIME = [...CONTRACT, 'test/repository/package.test.ts']
 
