@@ -93,7 +93,10 @@ async function deadlock(database: MariadbDatabase, branch: Branch): Promise<void
   const { threadId } = other
   const waits = `select trx_id from information_schema.innodb_trx
     where trx_mysql_thread_id = ${threadId} and trx_state = 'LOCK WAIT'`
-  await eventually('the other to wait', async () => (await database.sql(waits)).length === 1)
+  // InnoDB makes this table anew only when nobody has read it for 100 ms.
+  const patience = { everyMs: 150 }
+  const doesWait = async (): Promise<boolean> => (await database.sql(waits)).length === 1
+  await eventually('the other to wait', doesWait, patience)
   await runMysql(branch, 'update locked set x = 21 where x = 2').catch(() => undefined)
   await waiting
   await other.query('rollback')
