@@ -9,18 +9,16 @@
 import { isDecision } from '../../protocol/index.ts'
 import type { AskAnswer } from '../../protocol/index.ts'
 import type { ByHand, Resolution, StandingMark } from '../../ports/index.ts'
-import { causeOf, surprise } from './answers.ts'
+import { listedSql, takeKey, unknown } from './asking.ts'
 import { connectError } from './connect-errors.ts'
 import { isServerError } from './driver.ts'
-import type { Reply, Rows } from './driver.ts'
+import type { Rows } from './driver.ts'
 import { ownWriteSql } from './register.ts'
 import type { Failover } from './register.ts'
 import { quote } from './schema.ts'
 import type { SchemaNames } from './schema.ts'
 import type { ServiceConnection, ServiceConnections } from './service-connections.ts'
 
-/** InnoDB's lock time-out. */
-const LOCK_TIMEOUT = 1205
 /** No such table, no such database. */
 const NO_TABLES = [1146, 1049]
 /** Records that are read, at the most. */
@@ -97,34 +95,17 @@ FROM ${this.#facts.names.resolution} ORDER BY id DESC LIMIT ${MOST_RECORDS}`,
     present: string,
   ): Promise<Decided> {
     const { names, failover } = this.#facts
-    const { txid, app, register, epoch, decision } = resolution
-    const begun = await connection.begin()
-    if (begun.kind !== 'answered') return unknown(begun)
-    const values = [txid, `heuristic-${decision}`, app, register, epoch, '[]'].map(quote)
-    const inserted = await connection.send(
-      `INSERT INTO ${names.mark} (txid, decision, app, register, epoch, participants)
-VALUES (${values.join(', ')}) ON DUPLICATE KEY UPDATE asked = asked + 1`,
-    )
-    if (inserted.kind !== 'answered') {
+    const { epoch, decision } = resolution
+    const taken = await takeKey(connection, names, resolution, `heuristic-${decision}`)
+    if (taken.key === 'not had') return taken.answer
+    if (taken.key === 'held') {
+      // Somebody has decided: it is obeyed as *Ask* obeys, durably.
+      const found = taken.decision
+      if (isDecision(found)) return commit(connection, { answer: 'found', decision: found })
       await connection.rollBack()
-      const waits = inserted.kind === 'refused' && inserted.error.errno === LOCK_TIMEOUT
-      return waits ? { answer: 'waits' } : unknown(inserted)
+      return { answer: 'unknown', cause: new Error('the mark says what no mark can say') }
     }
-    const read = await connection.send(
-      `SELECT decision, asked FROM ${names.mark} WHERE txid = ${quote(txid)} FOR UPDATE`,
-    )
-    const [found, asked] = (read.kind === 'answered' ? read.rows[0] : undefined) ?? []
-    if (!isDecision(found) || asked == null) {
-      await connection.rollBack()
-      return unknown(read)
-    }
-    // Somebody has decided: it is obeyed as *Ask* obeys, durably.
-    if (asked !== '0') return commit(connection, { answer: 'found', decision: found })
-    // Read after the insert, and while our row has the key: READ COMMITTED.
-    const isPresent = failover === 'lossless' ? '' : ` AND server = ${present}`
-    const listed = await connection.send(
-      `SELECT 1 FROM ${names.epoch} WHERE id = ${quote(epoch)}${isPresent}`,
-    )
+    const listed = await connection.send(listedSql(names, epoch, failover, present))
     if (listed.kind !== 'answered' || listed.rows.length > 0) {
       await connection.rollBack()
       if (listed.kind !== 'answered') return unknown(listed)
@@ -186,9 +167,4 @@ VALUES (${values.join(', ')})`
 /** Whatever a person wrote, under any sql_mode. */
 function anyText(text: string): string {
   return `CONVERT(X'${Buffer.from(text).toString('hex')}' USING utf8mb4)`
-}
-
-function unknown(reply: Reply): AskAnswer {
-  const cause = reply.kind === 'answered' ? surprise(reply) : causeOf(reply)
-  return { answer: 'unknown', cause }
 }

@@ -10,8 +10,7 @@
 import { EPOCH_BYTES, isDecision, meaningOf } from '../../protocol/index.ts'
 import type { AskAnswer } from '../../protocol/index.ts'
 import type { Question, World } from '../../ports/index.ts'
-import { causeOf, surprise } from './answers.ts'
-import type { Reply } from './driver.ts'
+import { listedSql, takeKey, unknown } from './asking.ts'
 import { quote } from './schema.ts'
 import type { SchemaNames } from './schema.ts'
 import type { ServiceConnection, ServiceConnections } from './service-connections.ts'
@@ -23,8 +22,6 @@ export type Failover = 'lossless' | 'lossy'
 const EPOCH_READ_MS = 60_000
 /** How often an epoch is read within one retention, at the least. */
 const EPOCH_READS = 20
-/** InnoDB's lock time-out, its deadlock, and a table's. */
-const LOCK_TIMEOUT = 1205
 /** No such table, no such database: it has never been marked. */
 const NO_TABLES = [1146, 1049]
 
@@ -63,38 +60,14 @@ export class Register {
 
   async #ask(
     connection: ServiceConnection,
-    { txid, app, register, epoch }: Question,
+    question: Question,
     present: string,
   ): Promise<AskAnswer> {
     const { names, failover } = this.#facts
-    const begun = await connection.begin()
-    if (begun.kind !== 'answered') return unknown(begun)
-    const values = [txid, 'abort', app, register, epoch, '[]'].map(quote).join(', ')
-    const insert = await connection.send(
-      `INSERT INTO ${names.mark} (txid, decision, app, register, epoch, participants)
-VALUES (${values}) ON DUPLICATE KEY UPDATE asked = asked + 1`,
-    )
-    if (insert.kind !== 'answered') {
-      await connection.rollBack()
-      // A deadlock (1213) with others who ask proves nothing: it is asked again.
-      const waits = insert.kind === 'refused' && insert.error.errno === LOCK_TIMEOUT
-      return waits ? { answer: 'waits' } : unknown(insert)
-    }
-    const read = await connection.send(
-      `SELECT decision, asked FROM ${names.mark} WHERE txid = ${quote(txid)} FOR UPDATE`,
-    )
-    const [decision, asked] = (read.kind === 'answered' ? read.rows[0] : undefined) ?? []
-    if (decision == null || asked == null) {
-      await connection.rollBack()
-      return unknown(read)
-    }
-    if (asked !== '0') return this.#obey(connection, decision)
-    // The key was free, and our uncommitted row has it: nobody can commit under it meanwhile. READ
-    // COMMITTED: this sees the list as of now, after the insert.
-    const isPresent = failover === 'lossless' ? '' : ` AND server = ${present}`
-    const listed = await connection.send(
-      `SELECT 1 FROM ${names.epoch} WHERE id = ${quote(epoch)}${isPresent}`,
-    )
+    const taken = await takeKey(connection, names, question, 'abort')
+    if (taken.key === 'not had') return taken.answer
+    if (taken.key === 'held') return this.#obey(connection, taken.decision)
+    const listed = await connection.send(listedSql(names, question.epoch, failover, present))
     // An abort needs no stored row: the owner's claim died with its transaction.
     await connection.rollBack()
     if (listed.kind !== 'answered') return unknown(listed)
@@ -255,11 +228,6 @@ export function ownWriteSql(names: SchemaNames): string {
 
 export function milliseconds(ms: number): string {
   return `INTERVAL ${Math.round(ms * 1_000)} MICROSECOND`
-}
-
-function unknown(reply: Reply): AskAnswer {
-  const cause = reply.kind === 'answered' ? surprise(reply) : causeOf(reply)
-  return { answer: 'unknown', cause }
 }
 
 /**
