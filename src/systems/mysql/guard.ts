@@ -11,6 +11,7 @@
  */
 import { AssentError } from '../../protocol/index.ts'
 import type { BranchFault } from '../../ports/index.ts'
+import { usedTooLate } from '../common/late-use.ts'
 import { undoesAll } from './answers.ts'
 import { isServerError, wordsOf } from './driver.ts'
 import { controlIn } from './statements.ts'
@@ -58,13 +59,7 @@ export class Guard {
   #check(query: unknown): void {
     if (this.#usable === 'sealed') {
       this.#onLateUse()
-      throw new AssentError({
-        code: 'ASSENT_BRANCH_ENDED',
-        outcome: 'unknown',
-        message:
-          `${this.#name} was used after its transaction's function had returned; this statement ` +
-          `was not run. Await every statement inside the function given to transaction().`,
-      })
+      throw usedTooLate(this.#name)
     }
     const control = controlIn(textOf(query))
     if (control === undefined) return

@@ -10,6 +10,7 @@
  */
 import { AssentError } from '../../protocol/index.ts'
 import type { BranchFault, World } from '../../ports/index.ts'
+import { usedTooLate } from '../common/late-use.ts'
 import type { PgPoolClient, ServerError, Submittable } from './driver.ts'
 import { WATCHED } from './mark.ts'
 import { send } from './message.ts'
@@ -197,13 +198,7 @@ export class GuardedConnection implements WireListener {
     const text = textOf(query)
     if (this.#usable === 'sealed') {
       this.#onLateUse()
-      throw new AssentError({
-        code: 'ASSENT_BRANCH_ENDED',
-        outcome: 'unknown',
-        message:
-          `${this.#name} was used after its transaction's function had returned; this statement ` +
-          `was not run. Await every statement inside the function given to transaction().`,
-      })
+      throw usedTooLate(this.#name)
     }
     for (const { effect, statement } of effectsOf(text)) {
       if (effect === 'control' || (effect === 'mode' && this.#access === 'read')) {
