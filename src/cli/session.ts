@@ -64,6 +64,24 @@ export function sayUnreachable(say: Say, unreachable: readonly Unreachable[]): E
   return unreachable.length > 0 ? 'unreachable' : 'ok'
 }
 
+/** Of each transaction that its register knows nothing of, and that was applied elsewhere: on stderr. */
+export function sayContradicted(
+  say: Say,
+  found: readonly {
+    readonly transactionId: string | undefined
+    readonly register: string | undefined
+  }[],
+): ExitName {
+  const told = new Map(found.map(({ transactionId, register }) => [transactionId, register]))
+  for (const [id = 'a transaction', register = 'its register'] of told) {
+    say.warn(
+      `ALARM: ${id} was applied elsewhere, and ${register} has no decision for it: one of them was set ` +
+        `back, to a backup most likely. See "The databases disagree" in docs/operate/in-doubt.md`,
+    )
+  }
+  return told.size > 0 ? 'alarm' : 'ok'
+}
+
 /** Tells of each, on stderr. */
 export function sayContradictions(say: Say, found: readonly Contradiction[]): ExitName {
   for (const { participant, gid, byHand, registerSays, decidedBy } of found) {

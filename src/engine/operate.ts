@@ -12,6 +12,8 @@ import type { Examination, Resolution } from '../ports/index.ts'
 import { contradictionsOf } from './contradictions.ts'
 import type { Contradiction } from './contradictions.ts'
 import { LIMITS } from './limits.ts'
+import { lostDecisions } from './lost.ts'
+import type { LostDecisions } from './lost.ts'
 import { Recovery } from './recover.ts'
 import type { Report } from './reports.ts'
 import { Scan } from './scan.ts'
@@ -60,6 +62,11 @@ export class Operator {
   /** Decisions that were taken without a register which now says otherwise. */
   contradictions(): Promise<readonly Contradiction[]> {
     return contradictionsOf(this.app, this.participants)
+  }
+
+  /** Transactions that were applied, and of which their register has no decision. */
+  lost(): Promise<LostDecisions> {
+    return lostDecisions(this.app, this.participants)
   }
 
   /** What is known of one transaction. @throws AssentError `ASSENT_ID` */

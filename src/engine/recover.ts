@@ -10,6 +10,7 @@ import { assertNever, formatGid, formatTransactionId, recovery } from '../protoc
 import type { Gid, RecoveryMessage } from '../protocol/index.ts'
 import type { Participant, Tracing, World } from '../ports/index.ts'
 import { backoffMs } from './backoff.ts'
+import { receiptElsewhere } from './elsewhere.ts'
 import { LIMITS } from './limits.ts'
 import { codeOf } from './report-events.ts'
 import type { InDoubt, InDoubtReason, Report } from './reports.ts'
@@ -78,13 +79,13 @@ export class Recovery {
         this.#setting.report({ type: 'vanished', ...factsOf(participant, gid) })
         return 'lost'
       }
-      if (known === 'commit' && (verdict === 'rolled-back' || verdict === 'gone')) {
+      if (known === 'commit' && ['rolled-back', 'gone', 'contradicted'].includes(verdict)) {
         // Our COMMIT was acknowledged, and its register has forgotten it: it was set back.
         this.#setting.report({ type: 'lost-decision', ...factsOf(participant, gid) })
         return 'lost'
       }
       if (isEnded(verdict)) return 'done'
-      if (verdict === 'held') return 'left'
+      if (verdict === 'held' || verdict === 'contradicted') return 'left'
       await world.rest(backoffMs(HAND_OVER_BACKOFF, attempt, world), signal)
     }
     return 'left'
@@ -119,6 +120,8 @@ export class Recovery {
       case 'ask-register':
       case 'ask-register-again':
         return { type: 'register-asked', answer: await register.ask(gid) }
+      case 'look-for-receipts':
+        return { type: 'receipts-looked-for', answer: await this.#lookForReceipts(gid) }
       case 'commit-prepared':
         return { type: 'ended', answer: await participant.endPrepared(gid, 'commit') }
       case 'rollback-prepared':
@@ -130,6 +133,24 @@ export class Recovery {
         return { type: 'start' }
       default:
         return assertNever(message)
+    }
+  }
+
+  /**
+   * A net, and no condition: whoever can't say so within a moment is not waited for, or one participant
+   * that is down would keep the locks of all that was never decided.
+   */
+  async #lookForReceipts(gid: Gid): Promise<'receipt' | 'no receipt'> {
+    const { participants, world, signal } = this.#setting
+    const isOver = new AbortController()
+    const silence = world.sleep(LIMITS.lookForReceiptsMs, AbortSignal.any([isOver.signal, signal]))
+    try {
+      const late = silence.then(() => 'no receipt' as const)
+      return await Promise.race([receiptElsewhere(participants, gid), late])
+    } catch {
+      return 'no receipt'
+    } finally {
+      isOver.abort()
     }
   }
 
@@ -171,6 +192,7 @@ export function doubtOf(verdict: recovery.Verdict): InDoubtReason | undefined {
     case 'held':
     case 'register-unclear':
     case 'branch-unclear':
+    case 'contradicted':
       return verdict
     case 'committed':
     case 'rolled-back':

@@ -44,8 +44,10 @@ export interface Shown {
   /** Undefined where nothing names its register. */
   readonly transactionId: string | undefined
   readonly register: string | undefined
-  /** What its register answers. */
-  readonly decision: Conclusion | 'not-configured' | 'nobody-asked'
+  /**
+   * What its register answers. `contradicted`: that it can never commit, and another participant has applied it.
+   */
+  readonly decision: Conclusion | 'contradicted' | 'not-configured' | 'nobody-asked'
   readonly branches: readonly ShownBranch[]
   readonly resolutions: readonly Resolution[]
   readonly unreachable: readonly Unreachable[]
@@ -110,7 +112,7 @@ export async function showTransaction(
     ...resolutions.map(({ branch }) => branch),
     ...unreachable.map(({ participant }) => participant),
   ])
-  const decision = decisionOf(id, answer)
+  const decision = decisionOf(id, answer, marks)
   return {
     txid,
     transactionId: id === undefined ? undefined : formatTransactionId(id),
@@ -197,8 +199,16 @@ function waitsFor(
 function decisionOf(
   id: TransactionId | undefined,
   answer: AskAnswer | undefined,
+  marks: Traces['marks'],
 ): Shown['decision'] {
-  if (answer !== undefined) return conclude(answer)
+  if (answer !== undefined) {
+    const conclusion = conclude(answer)
+    // The marks were read first. A receipt is only there behind a decision.
+    const isApplied = [...marks.keys()].some((name) => name !== id?.register)
+    return conclusion === 'abort' && answer.answer === 'absent' && isApplied
+      ? 'contradicted'
+      : conclusion
+  }
   return id === undefined ? 'nobody-asked' : 'not-configured'
 }
 

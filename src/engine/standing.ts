@@ -9,6 +9,7 @@
 import { assertNever, conclude, formatGid } from '../protocol/index.ts'
 import type { Conclusion, Gid } from '../protocol/index.ts'
 import type { Participant, PreparedBranch } from '../ports/index.ts'
+import { receiptElsewhere } from './elsewhere.ts'
 import { inParallel } from './in-parallel.ts'
 import { judge } from './judge.ts'
 import { LIMITS } from './limits.ts'
@@ -83,7 +84,7 @@ export async function listStanding(app: string, participants: Participants): Pro
   }
   const asking = new Asking(participants)
   await inParallel(LIMITS.recoveriesAtOnce, ours, async ({ gid, at, branch }) => {
-    const reason = isDecidersOwn(at, gid) ? 'decider-prepared' : reasonOf(await asking.ask(gid))
+    const reason = isDecidersOwn(at, gid) ? 'decider-prepared' : await asking.ask(gid)
     const doubt = inDoubtOf(at.name, gid, branch.ageMs, 'not-asked-yet')
     standing.push({ ...doubt, reason, owner: branch.owner })
   })
@@ -94,31 +95,37 @@ export async function listStanding(app: string, participants: Participants): Pro
 /** Questions to registers: the branches of one transaction share one. */
 class Asking {
   readonly #participants: Participants
-  readonly #asked = new Map<string, Promise<Conclusion>>()
+  readonly #asked = new Map<string, Promise<StandingReason>>()
   readonly #silent = new Set<string>()
 
   constructor(participants: Participants) {
     this.#participants = participants
   }
 
-  ask(gid: Gid): Promise<Conclusion> {
+  ask(gid: Gid): Promise<StandingReason> {
     const key = formatGid({ ...gid, branch: '' })
     const asked = this.#asked.get(key) ?? this.#ask(gid)
     this.#asked.set(key, asked)
     return asked
   }
 
-  async #ask(gid: Gid): Promise<Conclusion> {
+  async #ask(gid: Gid): Promise<StandingReason> {
     const register = this.#participants.get(gid.register)
-    if (register === undefined || this.#silent.has(gid.register)) return 'unclear'
-    const conclusion = conclude(await register.ask(gid))
+    if (register === undefined || this.#silent.has(gid.register)) return 'register-unclear'
+    const answer = await register.ask(gid)
+    const conclusion = conclude(answer)
     if (conclusion === 'unclear') this.#silent.add(gid.register)
-    return conclusion
+    // As recovery does: see `elsewhere.ts`.
+    const isUnwritten = conclusion === 'abort' && answer.answer === 'absent'
+    if (isUnwritten && (await receiptElsewhere(this.#participants, gid)) === 'receipt') {
+      return 'contradicted'
+    }
+    return reasonOf(conclusion)
   }
 }
 
 /** What recovery does, or waits for, by what the register says. */
-export function reasonOf(conclusion: Conclusion): StandingReason {
+export function reasonOf(conclusion: Conclusion | 'contradicted'): StandingReason {
   switch (conclusion) {
     case 'commit':
       return 'decided-commit'
@@ -126,6 +133,7 @@ export function reasonOf(conclusion: Conclusion): StandingReason {
       return 'decided-abort'
     case 'running':
     case 'held':
+    case 'contradicted':
       return conclusion
     case 'unclear':
       return 'register-unclear'

@@ -60,6 +60,8 @@ export type Refusal =
   | 'decided-abort'
   /** No row, and its epoch is remembered: an abort, which recovery knows without a person. */
   | 'remembered'
+  /** The same, and a participant has applied it: the register was set back, and does not know it yet. */
+  | 'contradicted'
   | 'running'
   | 'register-silent'
 
@@ -87,7 +89,7 @@ function refusalOf(facts: ResolutionFacts): Refusal | undefined {
   return facts.unread.length > 0 ? 'participant-unread' : undefined
 }
 
-function registerRefusal({ register, registerIs }: ResolutionFacts): Refusal | undefined {
+function registerRefusal({ register, registerIs, receipts }: ResolutionFacts): Refusal | undefined {
   if (register.answer === 'not-configured' || register.answer === 'unknown') {
     return registerIs === 'called lost' ? undefined : 'register-silent'
   }
@@ -95,7 +97,7 @@ function registerRefusal({ register, registerIs }: ResolutionFacts): Refusal | u
   const concluded = conclude(register)
   switch (concluded) {
     case 'abort':
-      return 'remembered'
+      return receipts.length > 0 ? 'contradicted' : 'remembered'
     case 'running':
       return 'running'
     case 'held':
@@ -111,13 +113,4 @@ function registerRefusal({ register, registerIs }: ResolutionFacts): Refusal | u
 
 function isSilent({ answer }: ResolutionFacts['register']): boolean {
   return answer === 'unknown' || answer === 'not-configured'
-}
-
-/** What a register's row says of a decision that was taken without it. */
-export function contradicts(
-  byHand: Wish,
-  row: 'commit' | 'abort' | 'none',
-): 'lost-vote' | 'lost-decision' | undefined {
-  if (byHand === 'abort') return row === 'commit' ? 'lost-vote' : undefined
-  return row === 'commit' ? undefined : 'lost-decision'
 }
