@@ -10,6 +10,7 @@ import { CommanderError } from 'commander'
 import { AssentError } from '../protocol/index.ts'
 import { CommandError, EXIT_CODES } from './exit-codes.ts'
 import type { ExitName } from './exit-codes.ts'
+import { isTooOld } from './node-version.ts'
 import { makeProgram } from './program.ts'
 import { messageOf } from './words.ts'
 
@@ -84,11 +85,4 @@ interface Manifest {
 function manifest(): Manifest {
   const file = new URL('../../package.json', import.meta.url)
   return JSON.parse(readFileSync(file, 'utf8')) as Manifest
-}
-
-/** `>=22.19`. An older one fails somewhere in the middle, with words that lead astray. */
-function isTooOld(needed: string, running: string): boolean {
-  const [major = 0, minor = 0] = needed.replace('>=', '').split('.').map(Number)
-  const [runningMajor = 0, runningMinor = 0] = running.split('.').map(Number)
-  return runningMajor < major || (runningMajor === major && runningMinor < minor)
 }

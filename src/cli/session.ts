@@ -64,22 +64,19 @@ export function sayUnreachable(say: Say, unreachable: readonly Unreachable[]): E
   return unreachable.length > 0 ? 'unreachable' : 'ok'
 }
 
-/** Of each transaction that its register knows nothing of, and that was applied elsewhere: on stderr. */
+/** Of each register that was set back: on stderr. */
 export function sayContradicted(
   say: Say,
-  found: readonly {
-    readonly transactionId: string | undefined
-    readonly register: string | undefined
-  }[],
+  found: readonly { readonly register: string | undefined }[],
 ): ExitName {
-  const told = new Map(found.map(({ transactionId, register }) => [transactionId, register]))
-  for (const [id = 'a transaction', register = 'its register'] of told) {
+  const registers = new Set(found.map(({ register }) => register ?? 'its register'))
+  for (const register of registers) {
     say.warn(
-      `ALARM: ${id} was applied elsewhere, and ${register} has no decision for it: one of them was set ` +
-        `back, to a backup most likely. See "The databases disagree" in docs/operate/in-doubt.md`,
+      `ALARM: ${register} was set back: it has no decision for what another database has applied. ` +
+        'See "The register was restored or promoted" in docs/operate/in-doubt.md',
     )
   }
-  return told.size > 0 ? 'alarm' : 'ok'
+  return registers.size > 0 ? 'alarm' : 'ok'
 }
 
 /** Tells of each, on stderr. */

@@ -79,7 +79,7 @@ export function sentenceOf(
     case 'held':
       return `${at} does not remember its epoch; recovery waits for a person (assent resolve)`
     case 'contradicted':
-      return `${at} has no decision, and another database has applied it: one of them was set back; recovery leaves it for a person`
+      return `${at} was set back: it has no decision for what another database has applied; what has none there is left for a person`
     case 'not-owner':
       return `it is owned by ${owner}; recovery needs a process that connects as that`
     case 'other-app':

@@ -7,6 +7,7 @@
  * reached never hides or stops the others: its error stands beside what they say.
  * Never: decides anything but what `resolve` was told to (see `protocol/resolution.ts`).
  */
+import { readGid } from '../protocol/index.ts'
 import type { World } from '../ports/index.ts'
 import type { Examination, Resolution } from '../ports/index.ts'
 import { contradictionsOf } from './contradictions.ts'
@@ -87,7 +88,14 @@ export class Operator {
       },
       signal: new AbortController().signal,
     }
-    const scan = new Scan(this.app, setting, new Recovery(setting))
+    const recovery = new Recovery(setting)
+    // Known before the first branch ends: its siblings may have been decided as well.
+    const before = await this.list()
+    for (const { gid, reason } of before.standing) {
+      const reading = readGid(gid, this.app)
+      if (reason === 'contradicted' && reading.kind === 'ours') recovery.distrust(reading.gid)
+    }
+    const scan = new Scan(this.app, setting, recovery)
     // Whoever can't be listed is found so again below.
     await fromEach(this.participants, (each) => scan.pass(each))
     return { ...(await this.list()), ended, alarms }

@@ -29,9 +29,16 @@ const HAND_OVER_BACKOFF = { firstMs: 50, longestMs: 2_000 }
 export class Recovery {
   readonly #setting: RecoverySetting
   readonly #rounds = new Map<string, Promise<recovery.Verdict>>()
+  /** Epochs of which a decision is known to be lost: what has no row there may have been decided too. */
+  readonly #distrusted = new Set<string>()
 
   constructor(setting: RecoverySetting) {
     this.#setting = setting
+  }
+
+  /** What has no row in its register, of the epoch of `gid`, is left for a person from now on. */
+  distrust({ register, epoch }: Pick<Gid, 'register' | 'epoch'>): void {
+    this.#distrusted.add(`${register} ${epoch}`)
   }
 
   /** One round for a branch that is listed, or was, at `participant`. Never rejects. */
@@ -141,14 +148,15 @@ export class Recovery {
    * that is down would keep the locks of all that was never decided.
    */
   async #lookForReceipts(gid: Gid): Promise<'receipt' | 'no receipt'> {
+    if (this.#distrusted.has(`${gid.register} ${gid.epoch}`)) return 'receipt'
     const { participants, world, signal } = this.#setting
     const isOver = new AbortController()
     const silence = world.sleep(LIMITS.lookForReceiptsMs, AbortSignal.any([isOver.signal, signal]))
     try {
       const late = silence.then(() => 'no receipt' as const)
-      return await Promise.race([receiptElsewhere(participants, gid), late])
-    } catch {
-      return 'no receipt'
+      const found = await Promise.race([receiptElsewhere(participants, gid), late])
+      if (found === 'receipt') this.distrust(gid)
+      return found
     } finally {
       isOver.abort()
     }

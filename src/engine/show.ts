@@ -18,7 +18,7 @@ import type { AskAnswer, Conclusion, Gid, TransactionId } from '../protocol/inde
 import type { PreparedBranch, Resolution, StandingMark } from '../ports/index.ts'
 import { judge } from './judge.ts'
 import { isDecidersOwn } from './recover.ts'
-import { fromEach, reasonOf } from './standing.ts'
+import { fromEach, listStanding, reasonOf } from './standing.ts'
 import type { Participants, StandingReason, Unreachable } from './standing.ts'
 
 export interface ShownBranch {
@@ -45,7 +45,8 @@ export interface Shown {
   readonly transactionId: string | undefined
   readonly register: string | undefined
   /**
-   * What its register answers. `contradicted`: that it can never commit, and another participant has applied it.
+   * What its register answers. `contradicted`: that it can never commit; and it has lost decisions, this one
+   * or others of its epoch, that another participant has applied.
    */
   readonly decision: Conclusion | 'contradicted' | 'not-configured' | 'nobody-asked'
   readonly branches: readonly ShownBranch[]
@@ -112,7 +113,7 @@ export async function showTransaction(
     ...resolutions.map(({ branch }) => branch),
     ...unreachable.map(({ participant }) => participant),
   ])
-  const decision = decisionOf(id, answer, marks)
+  const decision = await decisionOf(app, participants, traces, answer)
   return {
     txid,
     transactionId: id === undefined ? undefined : formatTransactionId(id),
@@ -196,20 +197,26 @@ function waitsFor(
   return reasonOf(decision)
 }
 
-function decisionOf(
-  id: TransactionId | undefined,
+async function decisionOf(
+  app: string,
+  participants: Participants,
+  { id, marks, branches }: Traces,
   answer: AskAnswer | undefined,
-  marks: Traces['marks'],
-): Shown['decision'] {
-  if (answer !== undefined) {
-    const conclusion = conclude(answer)
-    // The marks were read first. A receipt is only there behind a decision.
-    const isApplied = [...marks.keys()].some((name) => name !== id?.register)
-    return conclusion === 'abort' && answer.answer === 'absent' && isApplied
-      ? 'contradicted'
-      : conclusion
+): Promise<Shown['decision']> {
+  if (answer === undefined || id === undefined) {
+    return id === undefined ? 'nobody-asked' : 'not-configured'
   }
-  return id === undefined ? 'nobody-asked' : 'not-configured'
+  const conclusion = conclude(answer)
+  if (conclusion !== 'abort' || answer.answer !== 'absent') return conclusion
+  // The marks were read first. A receipt is only there behind a decision.
+  if ([...marks.keys()].some((name) => name !== id.register)) return 'contradicted'
+  if (branches.length === 0) return conclusion
+  const { standing } = await listStanding(app, participants)
+  const gids = branches.map(({ branch }) => branch.gid)
+  const isDistrusted = standing.some(
+    ({ gid, reason }) => gids.includes(gid) && reason === 'contradicted',
+  )
+  return isDistrusted ? 'contradicted' : conclusion
 }
 
 function stateOf(

@@ -6,7 +6,7 @@
  * once for each transaction, and not again once it was silent.
  * Never: ends a branch, or repeats itself: it looks once.
  */
-import { assertNever, conclude, formatGid } from '../protocol/index.ts'
+import { assertNever, conclude, formatGid, formatTransactionId } from '../protocol/index.ts'
 import type { Conclusion, Gid } from '../protocol/index.ts'
 import type { Participant, PreparedBranch } from '../ports/index.ts'
 import { receiptElsewhere } from './elsewhere.ts'
@@ -88,6 +88,7 @@ export async function listStanding(app: string, participants: Participants): Pro
     const doubt = inDoubtOf(at.name, gid, branch.ageMs, 'not-asked-yet')
     standing.push({ ...doubt, reason, owner: branch.owner })
   })
+  asking.distrust(standing)
   standing.sort((a, b) => b.ageMs - a.ageMs || (a.gid < b.gid ? -1 : 1))
   return { standing, unreachable }
 }
@@ -97,6 +98,8 @@ class Asking {
   readonly #participants: Participants
   readonly #asked = new Map<string, Promise<StandingReason>>()
   readonly #silent = new Set<string>()
+  /** Transactions that their registers have no row of, and may so be aborted. */
+  readonly #unwritten = new Set<string>()
 
   constructor(participants: Participants) {
     this.#participants = participants
@@ -116,12 +119,26 @@ class Asking {
     const conclusion = conclude(answer)
     if (conclusion === 'unclear') this.#silent.add(gid.register)
     // As recovery does: see `elsewhere.ts`.
-    const isUnwritten = conclusion === 'abort' && answer.answer === 'absent'
-    if (isUnwritten && (await receiptElsewhere(this.#participants, gid)) === 'receipt') {
-      return 'contradicted'
-    }
-    return reasonOf(conclusion)
+    if (conclusion !== 'abort' || answer.answer !== 'absent') return reasonOf(conclusion)
+    this.#unwritten.add(formatTransactionId(gid))
+    const found = await receiptElsewhere(this.#participants, gid)
+    return found === 'receipt' ? 'contradicted' : 'decided-abort'
   }
+
+  /** As recovery does: where one decision of an epoch is lost, others may be. Changes `standing`. */
+  distrust(standing: Standing[]): void {
+    const contradicted = standing.filter(({ reason }) => reason === 'contradicted')
+    const epochs = new Set(contradicted.map(({ transactionId }) => epochOf(transactionId)))
+    for (const [at, { transactionId = '', ...rest }] of standing.entries()) {
+      if (!this.#unwritten.has(transactionId) || !epochs.has(epochOf(transactionId))) continue
+      standing[at] = { ...rest, transactionId, reason: 'contradicted' }
+    }
+  }
+}
+
+/** Its register and epoch: all of an id but its end. */
+function epochOf(transactionId = ''): string {
+  return transactionId.slice(0, transactionId.lastIndexOf('.'))
 }
 
 /** What recovery does, or waits for, by what the register says. */

@@ -20,7 +20,7 @@ export interface RecoveryState {
   readonly register: Knowledge
   /** Whether the register's answer was a row that it has. */
   readonly row: 'unasked' | 'found' | 'none'
-  /** Whether another participant is seen to have the receipt. */
+  /** Whether another participant is seen to have the receipt, or that of another lost decision of its epoch. */
   readonly elsewhere: 'unasked' | 'looking' | 'no receipt' | 'receipt'
   readonly ending: 'unsent' | 'commit sent' | 'rollback sent' | EndAnswer['answer']
   /** Which end was sent, once one was. */
@@ -39,8 +39,9 @@ export type Verdict =
   /** The register remembers the epoch, and lost a row that it had: it was set back. */
   | 'lost-decision'
   /**
-   * The register has no row and remembers the epoch, which means abort; and another participant has the
-   * receipt, which is only there behind a commit. One of them was set back: a person must look.
+   * The register has no row and remembers the epoch, which means abort; and another participant has a
+   * receipt of that epoch without its decision, which is only there behind a commit. One of them was set
+   * back: a person must look.
    */
   | 'contradicted'
   /** Somebody else has rolled it back, as the register says. */

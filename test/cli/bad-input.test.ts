@@ -79,6 +79,8 @@ const CASES: readonly (readonly [string, keyof typeof EXIT_CODES, RegExp])[] = [
   ['list --config down.json', 'unreachable', /^assent: Participant orders: no connection could be/],
   ['recover --config down.json', 'unreachable', /^assent: Participant orders: no connection could/],
   ['migrate --config down.json', 'unreachable', /^assent: Participant orders: no connection could/],
+  // An id that looks like a flag.
+  ['show -w27Qu6o5yD-cuOuix8e --config down.json', 'unreachable', /no connection could be had/],
 ]
 
 /** Each start costs a third of a second: the first of each kind here, all of them in the long tests. */

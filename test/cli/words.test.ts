@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { completionFor } from '../../src/cli/completion.ts'
 import { adviseDecider } from '../../src/cli/decider-advice.ts'
 import { EXIT_CODES, exitCodesText, worst } from '../../src/cli/exit-codes.ts'
+import { isTooOld } from '../../src/cli/node-version.ts'
 import { makeProgram } from '../../src/cli/program.ts'
 import { durationOf } from '../../src/cli/words.ts'
 import { planResolution } from '../../src/protocol/index.ts'
@@ -167,4 +168,13 @@ describe('a decision by hand', () => {
       why: 'register-silent',
     })
   })
+})
+
+test.each([
+  ['20.20.2', true],
+  ['22.18.9', true],
+  ['22.19.0', false],
+  ['24.0.0', false],
+])('Node %s is too old: %s', (running, expected) => {
+  expect(isTooOld('>=22.19', running)).toBe(expected)
 })

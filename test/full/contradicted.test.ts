@@ -117,15 +117,21 @@ test('on the command line: an alarm, until a person tells the register and decid
   const three = await setBack('applied it')
   const run = commandsOn(three)
   const { txid } = three.leftover.gid
-  const alarm = expect.stringMatching(/^assent: ALARM: A1\.shop\.orders\..* was applied elsewhere/)
+  const alarm = expect.stringMatching(/^assent: ALARM: orders was set back/)
   const listed = await run('list')
   expect(listed).toMatchObject({ code: 10, errors: alarm })
-  expect(listed.out).toContain('contradicted: orders has no decision, and another database has')
+  expect(listed.out).toContain(
+    'contradicted: orders was set back: it has no decision for what another',
+  )
+  // Its sibling was never decided; but who would know that now?
+  const sibling = await leaveBehind(three, 'voted')
+  sibling.vanish()
   expect(await run('recover')).toMatchObject({ code: 10, errors: alarm })
-  expect(await three.stock.prepared()).toHaveLength(1)
+  expect(await three.stock.prepared()).toHaveLength(2)
+  expect(await run('show', sibling.id)).toMatchObject({ code: 10, errors: alarm })
   const shown = await run('show', txid)
   expect(shown).toMatchObject({ code: 10, errors: alarm })
-  expect(shown.out).toContain('decision     not to be known: orders has no row and remembers')
+  expect(shown.out).toContain('decision     not to be known: orders has no row, and has lost')
   expect(json(await run('lost', '--json'))).toMatchObject({
     lost: [{ transactionId: three.leftover.id, register: 'orders', appliedIn: ['ledger'] }],
   })
@@ -135,7 +141,10 @@ test('on the command line: an alarm, until a person tells the register and decid
   })
 
   expect(await run('restored', 'orders')).toMatchObject({ code: 0 })
-  expect(json(await run('list', '--json'))).toMatchObject({ branches: [{ reason: 'held' }] })
+  expect(json(await run('list', '--json'))).toMatchObject({
+    branches: [{ reason: 'held' }, { reason: 'held' }],
+  })
+  expect(await run('resolve', sibling.id, '--abort', '--yes')).toMatchObject({ code: 0 })
   expect(await run('resolve', txid, '--abort', '--yes')).toMatchObject({ code: 7 })
   expect(await run('resolve', txid, '--commit', '--yes')).toMatchObject({ code: 0, errors: '' })
   expect(await three.stock.count()).toBe(1)

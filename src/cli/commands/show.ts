@@ -62,7 +62,7 @@ function decisionText({ decision, register, branches }: Shown): string {
         ? `abort: ${at} has no row, remembers its epoch, and so it can never commit`
         : `abort, read at ${at} (${row})`
     case 'contradicted':
-      return `not to be known: ${at} has no row and remembers its epoch, yet it was applied elsewhere`
+      return `not to be known: ${at} has no row, and has lost decisions that another database has applied`
     case 'running':
       return `none yet: its transaction is still open at ${at}`
     case 'held':
