@@ -133,8 +133,8 @@ export function refusalOf(why: Refusal | 'not-found', facts: RefusalFacts): stri
       return `${register} remembers that ${id} never committed: it is an abort. Run assent recover`
     case 'contradicted':
       return (
-        `${receipts.join(', ')} has applied ${id}, and ${register} has no decision for it, as if it never ` +
-        `committed: ${register} was set back. Tell it so with assent restored ${register}, and then run this again`
+        `${register} has no decision for ${id}, nor for what other databases have applied: it was set back. ` +
+        `Tell it so with assent restored ${register}, and then run this again`
       )
     case 'running':
       return `${id} is still running at ${register}. Wait, or end that session in the database; then run assent recover`

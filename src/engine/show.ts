@@ -18,7 +18,7 @@ import type { AskAnswer, Conclusion, Gid, TransactionId } from '../protocol/inde
 import type { PreparedBranch, Resolution, StandingMark } from '../ports/index.ts'
 import { judge } from './judge.ts'
 import { isDecidersOwn } from './recover.ts'
-import { fromEach, listStanding, reasonOf } from './standing.ts'
+import { fromEach, isContradicted, reasonOf } from './standing.ts'
 import type { Participants, StandingReason, Unreachable } from './standing.ts'
 
 export interface ShownBranch {
@@ -211,11 +211,7 @@ async function decisionOf(
   // The marks were read first. A receipt is only there behind a decision.
   if ([...marks.keys()].some((name) => name !== id.register)) return 'contradicted'
   if (branches.length === 0) return conclusion
-  const { standing } = await listStanding(app, participants)
-  const gids = branches.map(({ branch }) => branch.gid)
-  const isDistrusted = standing.some(
-    ({ gid, reason }) => gids.includes(gid) && reason === 'contradicted',
-  )
+  const isDistrusted = await isContradicted(app, participants, formatTransactionId(id))
   return isDistrusted ? 'contradicted' : conclusion
 }
 

@@ -136,6 +136,18 @@ class Asking {
   }
 }
 
+/** Whether what its register has no row of may be committed all the same, since others of its epoch are. */
+export async function isContradicted(
+  app: string,
+  participants: Participants,
+  transactionId: string,
+): Promise<boolean> {
+  const { standing } = await listStanding(app, participants)
+  return standing.some(
+    (each) => each.transactionId === transactionId && each.reason === 'contradicted',
+  )
+}
+
 /** Its register and epoch: all of an id but its end. */
 function epochOf(transactionId = ''): string {
   return transactionId.slice(0, transactionId.lastIndexOf('.'))

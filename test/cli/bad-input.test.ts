@@ -36,7 +36,7 @@ afterAll(() => {
 
 /** A command, how it ends, and what it says. */
 const CASES: readonly (readonly [string, keyof typeof EXIT_CODES, RegExp])[] = [
-  ['lst', 'usage', /unknown command 'lst' \(Did you mean list\?\)/],
+  ['lst', 'usage', /unknown command 'lst' \(Did you mean one of list, lost\?\)/],
   ['list --al', 'usage', /unknown option '--al' \(Did you mean --all\?\)/],
   ['show', 'usage', /missing required argument 'id'/],
   ['list --config a.json --app shop', 'usage', /--config contradicts --app/],

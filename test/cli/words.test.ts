@@ -119,7 +119,8 @@ describe('a decision by hand', () => {
             lists.flatMap((prepared) =>
               (['allowed', 'of another owner'] as const).flatMap((ends) =>
                 (['prepared', 'not prepared'] as const).map((decider) => {
-                  const known = { wish, register, registerIs, receipts, unread }
+                  const memory = receipts.length > 0 ? 'contradicted' : 'as it says'
+                  const known = { wish, register, registerIs, receipts, memory, unread } as const
                   return { ...known, prepared, ends, decider }
                 }),
               ),
@@ -155,6 +156,7 @@ describe('a decision by hand', () => {
       register: { answer: 'absent', memory: 'forgotten' },
       registerIs: 'expected',
       receipts: [],
+      memory: 'as it says',
       unread: [],
       prepared: ['stock'],
       ends: 'allowed',
@@ -162,6 +164,11 @@ describe('a decision by hand', () => {
     }
     expect(planResolution(held)).toEqual({ plan: 'decide-there' })
     expect(planResolution({ ...held, wish: 'commit' })).toEqual({ plan: 'decide-there' })
+    const absent = { answer: 'absent', memory: 'remembered' } as const
+    expect(planResolution({ ...held, register: absent, memory: 'contradicted' })).toEqual({
+      plan: 'refuse',
+      why: 'contradicted',
+    })
     const lost = { answer: 'unknown', cause: undefined } as const
     expect(planResolution({ ...held, register: lost })).toEqual({
       plan: 'refuse',

@@ -117,7 +117,7 @@ test('on the command line: an alarm, until a person tells the register and decid
   const three = await setBack('applied it')
   const run = commandsOn(three)
   const { txid } = three.leftover.gid
-  const alarm = expect.stringMatching(/^assent: ALARM: orders was set back/)
+  const alarm = expect.stringMatching(/^assent: ALARM: orders was set back/) as string
   const listed = await run('list')
   expect(listed).toMatchObject({ code: 10, errors: alarm })
   expect(listed.out).toContain(
@@ -129,6 +129,10 @@ test('on the command line: an alarm, until a person tells the register and decid
   expect(await run('recover')).toMatchObject({ code: 10, errors: alarm })
   expect(await three.stock.prepared()).toHaveLength(2)
   expect(await run('show', sibling.id)).toMatchObject({ code: 10, errors: alarm })
+  expect(await run('resolve', sibling.id, '--abort', '--yes')).toMatchObject({
+    code: 7,
+    errors: expect.stringContaining('Tell it so with assent restored orders') as string,
+  })
   const shown = await run('show', txid)
   expect(shown).toMatchObject({ code: 10, errors: alarm })
   expect(shown.out).toContain('decision     not to be known: orders has no row, and has lost')
@@ -137,7 +141,7 @@ test('on the command line: an alarm, until a person tells the register and decid
   })
   expect(await run('resolve', txid, '--commit', '--yes')).toMatchObject({
     code: 7,
-    errors: expect.stringContaining('orders was set back. Tell it so with assent restored orders'),
+    errors: expect.stringContaining('it was set back. Tell it so with assent restored') as string,
   })
 
   expect(await run('restored', 'orders')).toMatchObject({ code: 0 })
