@@ -55,8 +55,8 @@ it starts itself. Takes about twelve minutes.
   --guarantees      instead: measures what each guarantee adds to the one before it, switched on one
                     after the other in messages written by hand. --only then takes of
                     ${STEP_LINES.join(',\n                    ')}
-  --pairs           instead: measures PostgreSQL and MariaDB beside two servers of PostgreSQL. --only
-                    then takes the first five of those above, and of
+  --pairs           instead: measures PostgreSQL and MariaDB beside two servers of PostgreSQL.
+                    --only then takes the first five of those above, and of
                     ${MIXED_LINES.join(',\n                    ')};
                     and --url also takes "mariadb"
   --binlog          with --pairs: MariaDB writes a binary log, and forces it
