@@ -44,6 +44,8 @@ export async function lostDecisions(
   const shared = { app, participants, alarms: new Alarms(app, note), troubles }
   const { signal } = new AbortController()
   const { unreachable } = await fromEach(participants, async (participant) => {
+    // Says best why it can't be reached, if it can't.
+    await participant.listPrepared()
     // Nothing was ever marked where the tables are missing.
     const hasMarks = await participant.memory.hasMarks()
     if (hasMarks) await lookThroughReceipts({ ...shared, participant, signal }, 0)

@@ -106,20 +106,23 @@ export async function showTransaction(
   const isNothing = branches.length + marks.size + resolutions.length === 0
   if (id === undefined && isNothing && unreachable.length === 0) return undefined
   const answer = id === undefined ? undefined : await participants.get(id.register)?.ask(id)
-  const names = new Set([
+  const named = new Set([
     ...(id === undefined ? [] : [id.register]),
     ...[...marks].flatMap(([name, mark]) => [name, ...mark.participants]),
     ...branches.map(({ at }) => at),
     ...resolutions.map(({ branch }) => branch),
     ...unreachable.map(({ participant }) => participant),
   ])
+  // The register first, then as they are configured.
+  const order = [...(id === undefined ? [] : [id.register]), ...participants.keys()]
+  const names = [...new Set([...order.filter((name) => named.has(name)), ...named])]
   const decision = await decisionOf(app, participants, traces, answer)
   return {
     txid,
     transactionId: id === undefined ? undefined : formatTransactionId(id),
     register: id?.register,
     decision,
-    branches: [...names].map((name) => shownBranch(app, participants, traces, decision, name)),
+    branches: names.map((name) => shownBranch(app, participants, traces, decision, name)),
     resolutions,
     unreachable,
   }
@@ -143,17 +146,19 @@ async function tracesOf(app: string, participants: Participants, given: Given): 
   const records = await fromEach(participants, (each) => each.byHand.resolutions())
   const marks = new Map<string, StandingMark>()
   for (const [name, mark] of read.answers) if (mark !== undefined) marks.set(name, mark)
+  const resolutions = [...records.answers.values()]
+    .flat()
+    .filter((each) => each.txid === txid && each.app === app)
   const unreachable = new Map(
     [...listed.unreachable, ...read.unreachable].map((each) => [each.participant, each]),
   )
   return {
     txid,
-    id: given.kind === 'registered' ? given.id : idOf(app, txid, listed.branches, marks),
+    id:
+      given.kind === 'registered' ? given.id : idOf(app, txid, listed.branches, marks, resolutions),
     branches: listed.branches,
     marks,
-    resolutions: [...records.answers.values()]
-      .flat()
-      .filter((each) => each.txid === txid && each.app === app),
+    resolutions,
     unreachable: [...unreachable.values()],
   }
 }
@@ -258,11 +263,16 @@ function idOf(
   txid: string,
   branches: readonly Found[],
   marks: ReadonlyMap<string, StandingMark>,
+  [resolution]: readonly Resolution[],
 ): TransactionId | undefined {
   // A decider's own names no epoch: any other trace tells more.
   const branch = branches.find(({ gid }) => gid.epoch !== NO_EPOCH)
   if (branch !== undefined) return branch.gid
   const [mark] = marks.values()
+  if (mark === undefined && resolution !== undefined) {
+    const { register, epoch } = resolution
+    return { app, txid, register, epoch }
+  }
   if (mark === undefined && branches[0] !== undefined) return branches[0].gid
   if (mark?.app !== app) return undefined
   return { app, txid, register: mark.register, epoch: mark.epoch }

@@ -162,6 +162,9 @@ test('a register that was replaced by an empty database contradicts nobody', asy
   const run = commandsOn(three)
   const { txid } = three.leftover.gid
   expect(await run('restored', 'orders')).toMatchObject({ code: 0, errors: '' })
+  const gone = await run('lost')
+  expect(gone.out).toContain('of what concerns orders, nothing can be known now')
+  expect(gone.errors).toMatch(/^assent: .+\n$/)
   const refused = await run('resolve', txid, '--abort', '--yes', '--register-lost')
   expect(refused).toMatchObject({ code: 7 })
   expect(refused.errors).toContain(`--commit --register-lost`)
@@ -169,4 +172,7 @@ test('a register that was replaced by an empty database contradicts nobody', asy
   expect(decided).toMatchObject({ code: 0, errors: '' })
   expect(await run('migrate')).toMatchObject({ code: 0 })
   expect(await run('list')).toMatchObject({ code: 0, errors: '' })
+  expect(json(await run('lost', '--json'))).toMatchObject({
+    lost: [{ transactionId: three.leftover.id, register: 'orders' }],
+  })
 })

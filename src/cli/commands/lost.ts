@@ -3,9 +3,17 @@
  */
 import { inSession, sayUnreachable } from '../session.ts'
 import type { CommonFlags } from '../session.ts'
+import type { Unreachable } from '../../engine/index.ts'
 import { worst } from '../exit-codes.ts'
 import type { ExitName } from '../exit-codes.ts'
 import { errorJson, tableOf } from '../words.ts'
+
+function nothingText(unreachable: readonly Unreachable[]): string {
+  const names = unreachable.map(({ participant }) => participant).join(', ')
+  return names === ''
+    ? 'Whatever was applied, and is not forgotten yet, has its decision.\n'
+    : `Nothing was found; but of what concerns ${names}, nothing can be known now.\n`
+}
 
 export function lost(flags: CommonFlags): Promise<ExitName> {
   return inSession(flags, async ({ operator, say }) => {
@@ -21,8 +29,8 @@ export function lost(flags: CommonFlags): Promise<ExitName> {
     if (rows.length > 0) say.text(`${tableOf([header, ...rows])}\n`)
     say.text(
       rows.length === 0
-        ? 'Whatever was applied, and is not forgotten yet, has its decision.\n'
-        : `${rows.length} committed, and one of the databases that they changed was set back to before that.\n`,
+        ? nothingText(unreachable)
+        : `${rows.length} committed, and missing in ${[...new Set(found.lost.map(({ register }) => register))].join(', ')}.\n`,
     )
     return worst(rows.length > 0 ? 'alarm' : 'ok', sayUnreachable(say, unreachable))
   })

@@ -39,6 +39,9 @@ async function tell(
 ): Promise<ExitName> {
   const { ended, alarms, unreachable } = recovered
   const standing = recovered.standing.filter((each) => !isNotOurs(each))
+  const reached = [...operator.participants.keys()].filter(
+    (name) => !unreachable.some(({ participant }) => participant === name),
+  )
   const contradictions = await operator.contradictions()
   say.json({
     app: operator.app,
@@ -53,7 +56,7 @@ async function tell(
   say.text(
     standing.length > 0
       ? `${ended.length} ended, ${standing.length} stay:\n${standingText(standing)}`
-      : `${ended.length} ended, nothing of app ${operator.app} stays prepared.\n`,
+      : `${ended.length} ended, nothing of app ${operator.app} stays prepared${whereOf(unreachable.length, reached)}.\n`,
   )
   for (const alarm of alarms) {
     if (alarm.type !== 'lost-vote' && alarm.type !== 'lost-decision') continue
@@ -68,6 +71,12 @@ async function tell(
     sayContradictions(say, contradictions),
     sayContradicted(say, standing.filter(isContradicted)),
   )
+}
+
+/** Of those that could not be reached nothing is known. */
+function whereOf(unreachable: number, reached: readonly string[]): string {
+  if (unreachable === 0) return ''
+  return reached.length === 0 ? ' that could be reached' : ` in ${reached.join(', ')}`
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = {

@@ -45,7 +45,7 @@ export function restored(name: string, flags: PrintFlags): Promise<ExitName> {
     say.text(
       print
         ? `${sql}\n`
-        : `${name} remembers no epoch any more: what has no decision there is held for a person.\n`,
+        : `${name} vouches no more for what it has no decision of: that is held for a person. Nothing else was changed.\n`,
     )
     return 'ok'
   })

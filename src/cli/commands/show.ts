@@ -51,7 +51,11 @@ export function shownText(shown: Shown): string {
   )
 }
 
-function decisionText({ decision, register, branches }: Shown): string {
+function decisionText({ decision, register, branches, resolutions }: Shown): string {
+  const without = resolutions.find(({ basis }) => basis === 'register-lost')
+  if (without !== undefined && decision !== 'commit' && decision !== 'abort') {
+    return `${without.decision}, decided by hand without ${without.register}`
+  }
   const row = branches.find(({ participant }) => participant === register)?.mark?.decision
   const at = register ?? ''
   switch (decision) {
@@ -88,7 +92,7 @@ function stateText(
     case 'applied':
       return role === 'decider'
         ? `has the decision (${mark?.decision ?? ''}), written ${durationOf(mark?.ageMs)} ago`
-        : `applied: its receipt is there, written ${durationOf(mark?.ageMs)} ago`
+        : `applied: its receipt is there, from its vote ${durationOf(mark?.ageMs)} ago`
     case 'nothing':
       return decision === 'running'
         ? 'nothing prepared, and nothing committed yet'
