@@ -126,7 +126,8 @@ test('inside the XA COMMIT of the decider: committed, and its replica stops at t
   await server.skipOne()
   await write(pairing)
   await expect.poll(() => copy.count()).toBe(3)
-  expect(await copy.prepared(app)).toEqual([])
+  // It shows the rows a moment before it lets go of the branch.
+  await expect.poll(() => copy.prepared(app)).toEqual([])
 })
 
 test('what a replica has prepared is its primary’s to end', async () => {
