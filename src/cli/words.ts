@@ -71,7 +71,7 @@ export function sentenceOf(
     case 'decided-abort':
       return `${at} can never commit it; recovery rolls it back`
     case 'decider-prepared':
-      return 'the decider’s own branch, left by a crash inside its commit; recovery commits it'
+      return 'the decider’s own branch, left by a crash inside its commit; recovery commits it, unless it was begun on another server'
     case 'register-unclear':
       return `${at} can't be asked; recovery waits until it can`
     case 'register-not-configured':

@@ -9,6 +9,10 @@ import { HeldFlush } from '../../harness/held-flush.ts'
 import type { Verdict } from '../../harness/wire-proxy.ts'
 import type { MariadbServer } from '../../harness/mariadb-server.ts'
 import { recoverAndJudge } from '../crash/crash.ts'
+import { Over } from '../../src/engine/index.ts'
+import { nodeWorld } from '../../src/platform/node-world.ts'
+import { NO_EPOCH } from '../../src/protocol/index.ts'
+import { makeTxid } from '../../src/transaction/txid.ts'
 import { CrashCluster } from '../crash/crash-cluster.ts'
 import type { CrashPoint, Fate } from '../crash/crash-points.ts'
 import { label } from '../crash/crash-points.ts'
@@ -16,6 +20,8 @@ import { DoomedProcess } from '../crash/doomed-process.ts'
 import { PAIRS } from '../crash/pairs.ts'
 import { BINLOG } from '../support/global-servers.ts'
 import { ownMariadb } from '../support/mariadb-databases.ts'
+import { mysqlBranch } from '../support/mysql-branch.ts'
+import { assentOver, freshApp, openParticipant, openStore, runOn } from '../support/pairs.ts'
 
 const { scenario, golden } = PAIRS['mariadb with a binary log decides, postgres votes']
 const held = new HeldFlush()
@@ -91,6 +97,30 @@ describe('its server and its process die', () => {
       return Promise.resolve('pass')
     }
   })
+})
+
+test('one that wrote alone is committed, where Assent has no tables', async () => {
+  const app = freshApp()
+  const stores = { orders: await openStore('mariadb with a binary log', app) }
+  const txid = makeTxid(nodeWorld)
+  const branch = await openParticipant(app, 'orders', stores.orders).join({
+    txid,
+    access: 'write',
+    gid: { app, register: 'orders', epoch: NO_EPOCH, txid, branch: 'orders' },
+    isolation: undefined,
+    deadline: nodeWorld.now() + 60_000,
+    timeoutMs: 60_000,
+    waiting: new Over(),
+    firstClaim: () => undefined,
+  })
+  await runOn(branch, 'insert into t values (1)')
+  const { link, xid } = mysqlBranch(branch).lent
+  for (const text of ['XA END', 'XA PREPARE']) {
+    expect(await link.send(`${text} ${xid}`)).toMatchObject({ kind: 'answered' })
+  }
+  branch.cut()
+  assentOver(app, stores)
+  await expect.poll(() => stores.orders.count()).toBe(1)
 })
 
 /** The process dies at this point, and its decider's server with it. */

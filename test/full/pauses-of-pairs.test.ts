@@ -12,7 +12,7 @@ import { DoomedProcess } from '../crash/doomed-process.ts'
 import { PAIRS, chosen } from '../crash/pairs.ts'
 import type { PairName } from '../crash/pairs.ts'
 import { assentRecoverer } from '../crash/recoverer.ts'
-import { pauseUntilEnded } from './pause-suite.ts'
+import { forgetAll, pauseUntilEnded } from './pause-suite.ts'
 
 const usual: readonly PairName[] = [
   'postgres decides, mariadb votes',
@@ -42,10 +42,13 @@ describe.each(chosen(usual, others))('%s', (name) => {
     })
   })
 
-  test('stopped with its COMMIT on the way: aborted, and never told otherwise (fault 45)', async () => {
+  test('stopped with its COMMIT on the way until all is forgotten: aborted, and never told otherwise (fault 45, fault 46)', async () => {
     const point = { message: 'orders decide 1', stage: 'sent, not processed' } as const
-    const paused = await pauseUntilEnded(cluster, pair, point, 'aborted')
+    const forget = (): Promise<void> => forgetAll(cluster)
+    const paused = await pauseUntilEnded(cluster, pair, point, 'aborted', forget)
     expect(paused).toMatchObject({ whilePaused: 'unknown: running', disagreements: [] })
+    // Nothing in its register tells an abort from a commit that was forgotten.
+    expect(['aborted', 'unknown']).toContain(paused.told)
   })
 
   test('stopped after the decision: ended as decided all the same, and told so (fault 45)', async () => {

@@ -72,8 +72,36 @@ async function databaseAt(
 ): Promise<MariadbDatabase> {
   serial += 1
   const name = `t_${process.pid}_${Date.now().toString(36)}_${serial}`
-  const url = new URL(name, serverUrl).href
   await alone(serverUrl, (connection) => connection.query(`CREATE DATABASE ${name}`))
+  const atEnd = (connection: mysql.Connection): Promise<void> => drop(connection, name)
+  const database = reach(serverUrl, name, config, { isRunning, atEnd })
+  await database.sql('CREATE TABLE t (x int) ENGINE = InnoDB')
+  return database
+}
+
+/** One that is there already: on a replica, or by another way than the server's own url. */
+export function reachMariadb(
+  server: MariadbServer,
+  name: string,
+  way = (serverUrl: string): string => serverUrl,
+): MariadbDatabase {
+  const atEnd = (): Promise<void> => Promise.resolve()
+  return reach(way(server.url()), name, {}, { isRunning: () => server.isRunning, atEnd })
+}
+
+interface Ending {
+  readonly isRunning: () => boolean
+  /** When nobody is connected any more, and nothing of the test's own is prepared. */
+  readonly atEnd: (connection: mysql.Connection) => Promise<void>
+}
+
+function reach(
+  serverUrl: string,
+  name: string,
+  config: mysql.PoolOptions,
+  { isRunning, atEnd }: Ending,
+): MariadbDatabase {
+  const url = new URL(name, serverUrl).href
   const pool = mysql.createPool({ uri: url, ...config })
   const side = mysql.createPool({ uri: url, connectionLimit: 2 })
   const connectors: ConnectorPool[] = []
@@ -87,10 +115,9 @@ async function databaseAt(
     if (!isRunning()) return
     await alone(serverUrl, async (connection) => {
       await rollBackPrepared(connection, [...own])
-      await drop(connection, name)
+      await atEnd(connection)
     })
   })
-  await side.query('CREATE TABLE t (x int) ENGINE = InnoDB')
   const connector = (settings: ConnectorConfig = {}): ConnectorPool => {
     const created = createConnectorPool({ ...connectorConfig(url), ...settings })
     connectors.push(created)

@@ -13,6 +13,7 @@ import type { Branch, Participant } from '../../src/ports/index.ts'
 import { PgBranch } from '../../src/systems/pg/branch.ts'
 import { freshDatabase } from './databases.ts'
 import { freshMariadb } from './mariadb-databases.ts'
+import type { MariadbDatabase } from './mariadb-databases.ts'
 import { runMysql } from './mysql-branch.ts'
 
 /** What is under test: a server, and the driver that it is reached by. */
@@ -56,7 +57,11 @@ export async function openStore(kind: Kind, app: string): Promise<Store> {
     }
   }
   const server = kind === 'mariadb with a binary log' ? 'mariaBinlog' : 'maria'
-  const database = await freshMariadb(server)
+  return mariadbStore(kind, app, await freshMariadb(server))
+}
+
+/** Over a database that the test has made. */
+export function mariadbStore(kind: Kind, app: string, database: MariadbDatabase): Store {
   database.rollBackAtEnd(`A1.${app}.`)
   const schema = database.name
   const { hostname, port, username, password } = new URL(database.url)

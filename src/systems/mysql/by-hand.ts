@@ -15,12 +15,10 @@ import { isServerError } from './driver.ts'
 import type { Rows } from './driver.ts'
 import { ownWriteSql } from './register.ts'
 import type { Failover } from './register.ts'
-import { quote } from './schema.ts'
+import { NO_TABLES, quote } from './schema.ts'
 import type { SchemaNames } from './schema.ts'
 import type { ServiceConnection, ServiceConnections } from './service-connections.ts'
 
-/** No such table, no such database. */
-const NO_TABLES = [1146, 1049]
 /** Records that are read, at the most. */
 const MOST_RECORDS = 1_000
 

@@ -92,6 +92,7 @@ export class MysqlParticipant<Handle> implements Participant<Handle> {
       scanning: this.#scanning,
       asking: this.#asking,
       askReceipt: (question) => this.#register.ask(question),
+      ...{ names: this.#names, present },
     })
     this.#branches = this.#branchFacts()
   }

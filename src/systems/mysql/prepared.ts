@@ -3,15 +3,18 @@
  *
  * Owns: the scan, and XA COMMIT / XA ROLLBACK from a connection kept for recovery.
  * Promises: an end is `done` only if the receipt shows it, since a server may answer OK and do nothing
- * (see `owners.ts`); a branch is only ended from here while no connection owns it.
+ * (see `owners.ts`); a branch is only ended from here while no connection owns it; a decider is only
+ * committed where it was begun (see `origin.ts`).
  */
 import { AssentError, TXID_BYTES, formatGid, readGid } from '../../protocol/index.ts'
 import type { AskAnswer, EndAnswer, Gid } from '../../protocol/index.ts'
 import type { PreparedList, Question, World } from '../../ports/index.ts'
 import { NoConnection } from '../common/slots.ts'
 import { causeOf, isRolledBack, isUnknownId } from './answers.ts'
+import { beganHere, isReplica } from './origin.ts'
 import { Owners } from './owners.ts'
 import { quote } from './schema.ts'
+import type { SchemaNames } from './schema.ts'
 import type { ServiceConnection, ServiceConnections } from './service-connections.ts'
 import { readXid } from './xid.ts'
 import type { Xid } from './xid.ts'
@@ -37,6 +40,8 @@ export class PreparedBranches {
   readonly #asking: ServiceConnections
   readonly #owners: Owners
   readonly #askReceipt: (question: Question) => Promise<AskAnswer>
+  readonly #names: SchemaNames
+  readonly #present: () => Promise<string>
   /** When each was first listed, on `World.now()`, by gid. */
   #listedSince = new Map<string, number>()
   /** The connection on which this process is counted. */
@@ -48,12 +53,17 @@ export class PreparedBranches {
     readonly scanning: ServiceConnections
     readonly asking: ServiceConnections
     readonly askReceipt: (question: Question) => Promise<AskAnswer>
+    readonly names: SchemaNames
+    /** SQL that says which server this is. @throws when it can't be told */
+    readonly present: () => Promise<string>
   }) {
     this.#app = facts.app
     this.#world = facts.world
     this.#scanning = facts.scanning
     this.#asking = facts.asking
     this.#askReceipt = facts.askReceipt
+    this.#names = facts.names
+    this.#present = facts.present
     this.#owners = new Owners(facts.world)
   }
 
@@ -132,11 +142,17 @@ export class PreparedBranches {
   ): Promise<EndAnswer | 'sent'> {
     const listed = await find(connection, formatGid(gid))
     if (listed === undefined) return { answer: 'missing' }
+    // Its primary's end arrives in the binary log, and finds nothing any more if it is ended here.
+    if (await isReplica(connection)) return replicas(gid)
     if ((await this.#owners.free(connection, listed)) === 'owned') {
       return {
         answer: 'unknown',
         cause: new Error('the connection that prepared it is still there'),
       }
+    }
+    if (decision === 'commit' && gid.branch === gid.register) {
+      const isOurs = await beganHere(connection, this.#names, gid.txid, await this.#present())
+      if (!isOurs) return elsewhere(gid)
     }
     const verb = decision === 'commit' ? 'COMMIT' : 'ROLLBACK'
     const reply = await connection.send(`XA ${verb} ${listed.literal}`)
@@ -182,6 +198,24 @@ function stuck(gid: Gid): EndAnswer {
     message:
       `${gid.branch} answered that a branch was ended, and still holds its locks. If that stays so, ` +
       `restart that server: the branch is listed again then, and recovered`,
+  })
+  return { answer: 'unknown', cause }
+}
+
+function replicas(gid: Gid): EndAnswer {
+  const cause = new Error(
+    `it is listed on a server that is read_only; ${gid.branch}'s primary ends it`,
+  )
+  return { answer: 'unknown', cause }
+}
+
+function elsewhere(gid: Gid): EndAnswer {
+  const cause = new AssentError({
+    code: 'ASSENT_UNCLEAR',
+    outcome: 'unknown',
+    message:
+      `${gid.branch} has a decider prepared that was begun on another server, which may have said since that ` +
+      `it is aborted. Compare the other databases, then end it by hand`,
   })
   return { answer: 'unknown', cause }
 }

@@ -11,7 +11,7 @@ import { EPOCH_BYTES, isDecision, meaningOf } from '../../protocol/index.ts'
 import type { AskAnswer } from '../../protocol/index.ts'
 import type { Question, World } from '../../ports/index.ts'
 import { listedSql, takeKey, unknown } from './asking.ts'
-import { quote } from './schema.ts'
+import { NO_TABLES, quote } from './schema.ts'
 import type { SchemaNames } from './schema.ts'
 import type { ServiceConnection, ServiceConnections } from './service-connections.ts'
 
@@ -22,8 +22,6 @@ export type Failover = 'lossless' | 'lossy'
 const EPOCH_READ_MS = 60_000
 /** How often an epoch is read within one retention, at the least. */
 const EPOCH_READS = 20
-/** No such table, no such database: it has never been marked. */
-const NO_TABLES = [1146, 1049]
 
 export interface RegisterFacts {
   readonly names: SchemaNames

@@ -9,6 +9,9 @@ import type { ServerFacts } from './server-facts.ts'
 
 export const SCHEMA_VERSION = 1
 
+/** No such table, no such database: Assent has never marked anything there. */
+export const NO_TABLES: readonly number[] = [1146, 1049]
+
 export interface SchemaNames {
   /** As the user gave it. */
   readonly plain: string
