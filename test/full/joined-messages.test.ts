@@ -174,13 +174,16 @@ describe.each(WAYS)('messages %s', (statements) => {
     'a connection that was left inside a transaction is replaced (isolation: %s)',
     async (isolation) => {
       const of = await listened('maria', { statements })
-      await of.database.pool.query('set autocommit = 0')
-      await of.database.pool.query('insert into t values (7)')
+      const left = await of.database.pool.getConnection()
+      await left.query('begin')
+      await left.query('insert into t values (7)')
+      left.release()
       const branch = await of.join({ isolation })
-      const levels = await mysqlBranch(branch).lent.link.send(
+      expect(threadOf(branch)).not.toBe(left.threadId)
+      const inside = await mysqlBranch(branch).lent.link.send(
         'select @@in_transaction, @@idle_transaction_timeout',
       )
-      expect(levels).toMatchObject({ rows: [['1', '15']] })
+      expect(inside).toMatchObject({ rows: [['1', '15']] })
       await branch.end('abort', undefined)
       await expect.poll(() => of.database.count()).toBe(0)
     },
