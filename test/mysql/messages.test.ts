@@ -24,8 +24,9 @@ async function knowing(of: Listened): Promise<Listened> {
   return of
 }
 
-async function vote({ join, mark, gid }: Listened): Promise<void> {
-  const branch = await join({ isolation: 'read committed' })
+async function vote(of: Listened): Promise<void> {
+  const { mark, gid } = of
+  const branch = await of.join({ isolation: 'read committed' })
   await runMysql(branch, INSERT)
   branch.seal()
   expect(await branch.vote(mark, gid)).toEqual({ answer: 'yes' })
