@@ -2,28 +2,22 @@
  * Who is measured: Assent, and those that do the same work without it.
  *
  * Owns: the list of contenders, what each is compared with, and how each makes one transaction.
- * Promises: all do the same statements, on connections of pools of the same size. Assent runs as it
- * is configured by default, its scans included.
+ * Promises: all do the same statements, on connections of pools of the same size.
  */
-import pg from 'pg'
 import { createAssent } from 'assent'
-import { pg as participant } from 'assent/pg'
+import { participantOf, rival } from './contender.ts'
+import type { Contender, Runner } from './contender.ts'
 import { STEPS, STEP_NAMES } from './guarantees/steps.ts'
 import type { StepName } from './guarantees/steps.ts'
 import { openStep } from './guarantees/transact.ts'
+import { MIXED, MIXED_NAMES } from './pairs.ts'
+import type { MixedName } from './pairs.ts'
 import { bareDriver } from './rivals/bare-driver.ts'
 import { byHand } from './rivals/by-hand.ts'
 import { byHandAwaited } from './rivals/by-hand-awaited.ts'
 import { noGuarantee } from './rivals/no-guarantee.ts'
 import type { Pools } from './rivals/with-client.ts'
 import { aloneStatement, transferWork } from './workload.ts'
-import type { Urls } from './workload.ts'
-
-/** More than run at the same time: a branch that is applied in the background has its connection. */
-export const POOL_SIZE = 20
-/** What the pools' connections are called, and Assent's own beside them. */
-export const POOL_APPLICATION = 'bench'
-const OWN_APPLICATION = 'bench-recovery'
 
 /** Who is measured if nothing else is said. */
 export const CONTENDER_NAMES = [
@@ -44,22 +38,10 @@ export const GUARANTEE_NAMES = [
   'assent-alone',
   'assent-receipt',
 ] as const
-export type ContenderName = (typeof CONTENDER_NAMES)[number] | (typeof GUARANTEE_NAMES)[number]
-
-/** A contender in its lane: makes one transaction whenever it is told to. */
-export interface Runner {
-  run(): Promise<void>
-  /** Resolves once nothing of it is under way any more. */
-  close(): Promise<void>
-}
-
-export interface Contender {
-  readonly title: string
-  readonly writes: 'both databases' | 'one database'
-  /** Whose figures its own are divided by. */
-  readonly base: ContenderName
-  readonly open: (pools: Pools) => Runner
-}
+/** Who is measured with `--pairs`: two servers of PostgreSQL, beside PostgreSQL and MariaDB. */
+export const PAIR_NAMES = [...CONTENDER_NAMES.slice(0, 5), ...MIXED_NAMES] as const
+export type ContenderName =
+  (typeof CONTENDER_NAMES)[number] | (typeof GUARANTEE_NAMES)[number] | MixedName
 
 export const CONTENDERS: Readonly<Record<ContenderName, Contender>> = {
   'no-guarantee': {
@@ -117,29 +99,7 @@ export const CONTENDERS: Readonly<Record<ContenderName, Contender>> = {
   'with-settings': step('with-settings'),
   'with-proof': step('with-proof'),
   'with-watch': step('with-watch'),
-}
-
-export function openPools(urls: Urls): Pools {
-  const pool = (connectionString: string): pg.Pool => {
-    const made = new pg.Pool({
-      connectionString,
-      max: POOL_SIZE,
-      application_name: POOL_APPLICATION,
-      idleTimeoutMillis: 0,
-    })
-    // That an idle connection broke is no event: its next use is.
-    made.on('error', () => undefined)
-    return made
-  }
-  return { orders: pool(urls.orders), stock: pool(urls.stock) }
-}
-
-export async function closePools(pools: Pools): Promise<void> {
-  await Promise.all([pools.orders.end(), pools.stock.end()])
-}
-
-function rival(run: () => Promise<void>): Runner {
-  return { run, close: () => Promise.resolve() }
+  ...MIXED,
 }
 
 /** A step of the ladder, beside the one with the fewest guarantees. */
@@ -182,13 +142,8 @@ function assentAlone(pools: Pools, options: { readonly receipt?: true }): Runner
 }
 
 function openAssent(pools: Pools) {
-  // Told apart on the wire by their name; otherwise they are as Assent makes them by default.
-  const named = (pool: pg.Pool) => {
-    const { connectionString } = pool.options
-    return participant(pool, { recovery: { connectionString, application_name: OWN_APPLICATION } })
-  }
   return createAssent({
     app: 'bench',
-    participants: { orders: named(pools.orders), stock: named(pools.stock) },
+    participants: { orders: participantOf(pools.orders), stock: participantOf(pools.stock) },
   })
 }

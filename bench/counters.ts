@@ -10,11 +10,17 @@
  */
 import type pg from 'pg'
 import { eventually } from '../harness/eventually.ts'
+import { MYSQL_WIRE } from '../harness/mysql-frames.ts'
+import { POSTGRES_WIRE } from '../harness/wire-frames.ts'
 import { WireProxy } from '../harness/wire-proxy.ts'
-import { CONTENDERS, POOL_APPLICATION, closePools, openPools } from './contenders.ts'
+import type { ConnectionInfo } from '../harness/wire-proxy.ts'
+import type { FrontendMessage, Wire } from '../harness/wire.ts'
+import { POOL_APPLICATION, closePools, openPools } from './contender.ts'
+import { CONTENDERS } from './contenders.ts'
 import type { ContenderName } from './contenders.ts'
+import { portOf } from './link.ts'
 import type { Stage } from './stage.ts'
-import type { Ledger } from './workload.ts'
+import type { Ledger, Writes } from './workload.ts'
 
 /** Of one transaction, as a mean over many that do the same. */
 export interface Counts {
@@ -37,9 +43,11 @@ export async function count(
   const meter = new MessageMeter()
   await using orders = await meter.watch(stage.urls.orders)
   await using stock = await meter.watch(stage.urls.stock)
+  await using mariadb = await meter.watchMariadb(stage.urls.mariadb)
   const urls = {
     orders: orders.url(stage.urls.orders),
     stock: stock.url(stage.urls.stock),
+    ...(mariadb === undefined ? {} : { mariadb: mariadb.url(stage.urls.mariadb ?? '') }),
   }
   const pass = async (times: number): Promise<void> => {
     const pools = openPools(urls)
@@ -56,9 +64,10 @@ export async function count(
     ledger.add(CONTENDERS[name].writes, FIRST_USES + times)
   }
   await pass(0) // Creates what is created once.
-  const before = await readServers(stage)
+  const { writes } = CONTENDERS[name]
+  const before = await readServers(stage, writes)
   await pass(transactions)
-  const after = await readServers(stage)
+  const after = await readServers(stage, writes)
   await ledger.verify(name)
   const all = FIRST_USES + transactions
   return {
@@ -83,12 +92,24 @@ export class MessageMeter {
   }
 
   watch(url: string): Promise<WireProxy> {
+    return this.#watch(
+      url,
+      POSTGRES_WIRE,
+      (_message, { application }) => application === POOL_APPLICATION,
+    )
+  }
+
+  #watch(
+    url: string,
+    wire: Wire,
+    counts: (message: FrontendMessage, connection: ConnectionInfo) => boolean,
+  ): Promise<WireProxy> {
     /** Of each message under way, the chain that it continues. */
     const chains = new WeakMap<object, number>()
     return WireProxy.listen({
-      targetPort: Number(new URL(url).port || '5432'),
-      name: (_message, { application }) =>
-        application === POOL_APPLICATION ? 'message' : undefined,
+      targetPort: portOf(url),
+      wire,
+      name: (message, connection) => (counts(message, connection) ? 'message' : undefined),
       onRequest: (named) => {
         this.messages += 1
         this.#unanswered += 1
@@ -100,6 +121,20 @@ export class MessageMeter {
         this.#chain = Math.max(this.#chain, chains.get(named) ?? 0)
         return 'pass'
       },
+    })
+  }
+
+  /**
+   * Assent's own connections there can't be told by a name: they are made as the pool's are. But only the
+   * pool's begin transactions.
+   */
+  async watchMariadb(url: string | undefined): Promise<WireProxy | undefined> {
+    if (url === undefined) return undefined
+    const pooled = new Set<number>()
+    const begins = /^(?:XA START|START TRANSACTION)/
+    return this.#watch(url, MYSQL_WIRE, ({ statements }, { ordinal }) => {
+      if (statements.some(({ sql }) => begins.test(sql))) pooled.add(ordinal)
+      return pooled.has(ordinal)
     })
   }
 
@@ -117,8 +152,13 @@ export interface ServerCounts {
   readonly walBytes: number
 }
 
-async function readServers({ control }: Stage): Promise<ServerCounts> {
-  const both = await Promise.all([readServer(control.orders), readServer(control.stock)])
+/** Of the servers that are written to: others write for themselves, now and then. */
+async function readServers({ control, mariadb }: Stage, writes: Writes): Promise<ServerCounts> {
+  const isMixed = writes === 'PostgreSQL and MariaDB' && mariadb !== undefined
+  const both = await Promise.all([
+    readServer(control.orders),
+    isMixed ? mariadb.counts() : readServer(control.stock),
+  ])
   return {
     forcedWrites: both[0].forcedWrites + both[1].forcedWrites,
     walBytes: both[0].walBytes + both[1].walBytes,

@@ -29,6 +29,15 @@ export interface Environment {
   readonly fsync: string
   readonly settings: Readonly<Record<string, string>>
   readonly disk: Disk | 'not ours to look at'
+  /** With `--pairs`. */
+  readonly mariadb: MariadbEnvironment | undefined
+}
+
+/** The server's version, that of mysql2, and settings by their names. */
+export interface MariadbEnvironment {
+  readonly version: string
+  readonly driver: string
+  readonly [setting: string]: string
 }
 
 export interface Disk {
@@ -54,12 +63,11 @@ export async function lookAround(stage: Stage): Promise<Environment> {
     readSettings(stage.control.orders),
     readSettings(stage.control.stock),
   ])
-  const { version } = createRequire(import.meta.url)('pg/package.json') as { version: string }
   const [folder] = stage.servers.map((server) => server.folder)
   return {
     date: new Date().toISOString().slice(0, 16).replace('T', ' ') + ' UTC',
     node: process.versions.node,
-    driver: version,
+    driver: versionOf('pg'),
     postgres: both(orders['server_version'], stock['server_version']),
     cpus: `${availableParallelism()} × ${cpus()[0]?.model.trim() ?? 'unknown'}`,
     memoryGiB: Math.round(totalmem() / 2 ** 30),
@@ -67,7 +75,25 @@ export async function lookAround(stage: Stage): Promise<Environment> {
     fsync: both(orders['fsync'], stock['fsync']),
     settings: Object.fromEntries(SHOWN.map((name) => [name, both(orders[name], stock[name])])),
     disk: folder === undefined ? 'not ours to look at' : lookAtDisk(folder),
+    mariadb: await lookAtMariadb(stage),
   }
+}
+
+async function lookAtMariadb({ mariadb }: Stage): Promise<MariadbEnvironment | undefined> {
+  if (mariadb === undefined) return undefined
+  const { version = 'unknown', ...settings } = await mariadb.settings()
+  return {
+    version: /^[0-9.]*[0-9]/.exec(version)?.[0] ?? version,
+    driver: versionOf('mysql2'),
+    ...settings,
+  }
+}
+
+function versionOf(driver: string): string {
+  const { version } = createRequire(import.meta.url)(`${driver}/package.json`) as {
+    version: string
+  }
+  return version
 }
 
 async function readSettings(database: pg.Pool): Promise<Readonly<Record<string, string>>> {

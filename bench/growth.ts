@@ -8,7 +8,7 @@
 import type pg from 'pg'
 import { createAssent } from 'assent'
 import { pg as participant } from 'assent/pg'
-import { closePools, openPools } from './contenders.ts'
+import { closePools, openPools } from './contender.ts'
 import type { Stage } from './stage.ts'
 import { transferWork } from './workload.ts'
 

@@ -5,8 +5,10 @@
  */
 import { createInterface } from 'node:readline'
 import { orderGiven } from './child-process.ts'
-import { CONTENDERS, closePools, openPools } from './contenders.ts'
-import type { ContenderName, Runner } from './contenders.ts'
+import { closePools, openPools } from './contender.ts'
+import { CONTENDERS } from './contenders.ts'
+import type { Runner } from './contender.ts'
+import type { ContenderName } from './contenders.ts'
 import { race } from './race.ts'
 import type { Race } from './race.ts'
 import type { Pools } from './rivals/with-client.ts'

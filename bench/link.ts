@@ -1,5 +1,5 @@
 /**
- * The way to the two databases: direct, or through proxies that add to each round trip.
+ * The way to the databases: direct, or through proxies that add to each round trip.
  *
  * Owns: the proxies' process, and measuring what a round trip really takes.
  */
@@ -21,7 +21,7 @@ const PROBES = 200
 export async function openLink(urls: Urls, addedMs: number): Promise<Link> {
   const directMs = await roundTripMs(urls.orders)
   if (addedMs === 0) return { urls, roundTripMs: directMs, close: () => Promise.resolve() }
-  for (const url of [urls.orders, urls.stock]) requireLoopback(url)
+  for (const url of urlsIn(urls)) requireLoopback(url)
   // What the proxies take by themselves belongs to what is added: measured, and taken off.
   const rough = await openProxies(urls, addedMs / 2)
   await rough.close()
@@ -30,17 +30,19 @@ export async function openLink(urls: Urls, addedMs: number): Promise<Link> {
 }
 
 async function openProxies(urls: Urls, delayMs: number): Promise<Link> {
-  const port = (url: string): number => Number(new URL(url).port || '5432')
+  const { orders, stock, mariadb } = urls
+  const ports = { orders: portOf(orders), stock: portOf(stock) }
   const order: DelayOrder = {
-    ports: { orders: port(urls.orders), stock: port(urls.stock) },
+    ports: mariadb === undefined ? ports : { ...ports, mariadb: portOf(mariadb) },
     delayMs,
   }
   const child = startChild('./delay/delay-process.ts', order)
   try {
-    const listening = JSON.parse(await child.line()) as Record<keyof Urls, number>
+    const listening = JSON.parse(await child.line()) as Readonly<Record<keyof Urls, number>>
     const through = {
-      orders: withPort(urls.orders, listening.orders),
-      stock: withPort(urls.stock, listening.stock),
+      orders: withPort(orders, listening.orders),
+      stock: withPort(stock, listening.stock),
+      ...(mariadb === undefined ? {} : { mariadb: withPort(mariadb, listening.mariadb) }),
     }
     const close = (): Promise<void> => child.end()
     return { urls: through, roundTripMs: await roundTripMs(through.orders), close }
@@ -64,6 +66,15 @@ async function roundTripMs(url: string): Promise<number> {
   } finally {
     await client.end()
   }
+}
+
+function urlsIn({ orders, stock, mariadb }: Urls): readonly string[] {
+  return [orders, stock, ...(mariadb === undefined ? [] : [mariadb])]
+}
+
+export function portOf(url: string): number {
+  const { port, protocol } = new URL(url)
+  return Number(port || (protocol === 'mysql:' ? '3306' : '5432'))
 }
 
 function requireLoopback(url: string): void {

@@ -8,7 +8,7 @@ import { watchForInterruption } from '../harness/interruption.ts'
 import { installExitCleanup } from '../harness/exit-cleanup.ts'
 import { HELP, readArguments } from './options.ts'
 import type { Reading } from './options.ts'
-import { run, runGrowth, runGuarantees, runProfile } from './run.ts'
+import { run, runGrowth, runGuarantees, runPairs, runProfile } from './run.ts'
 
 const interruption = watchForInterruption()
 installExitCleanup()
@@ -32,6 +32,9 @@ async function perform(reading: Reading): Promise<number> {
         return 0
       case 'growth':
         await runGrowth(reading.options, interruption.signal, print)
+        return 0
+      case 'pairs':
+        await runPairs(reading.options, interruption.signal, print)
         return 0
       case 'guarantees':
         await runGuarantees(reading.options, interruption.signal, print)

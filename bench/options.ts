@@ -2,8 +2,9 @@
  * Owns: what may stand behind `npm run bench --`, its limits and its help.
  * Promises: a wrong argument is answered by one line that says what was given and what is expected.
  */
-import { CONTENDERS, CONTENDER_NAMES, GUARANTEE_NAMES } from './contenders.ts'
+import { CONTENDERS, CONTENDER_NAMES, GUARANTEE_NAMES, PAIR_NAMES } from './contenders.ts'
 import type { ContenderName } from './contenders.ts'
+import { MIXED_NAMES } from './pairs.ts'
 
 export interface BenchOptions {
   readonly contenders: readonly ContenderName[]
@@ -12,14 +13,16 @@ export interface BenchOptions {
   /** Undefined: more where nothing is added to a round trip, fewer where something is. */
   readonly rounds: number | undefined
   readonly pace: 'full' | 'quick'
-  /** Servers to use instead of two of our own; empty or both. */
+  /** Servers to use instead of our own: of PostgreSQL both or none, of MariaDB with `--pairs`. */
   readonly urls: ReadonlyMap<string, string>
+  /** Of our own MariaDB: with a binary log, which it has not by default. */
+  readonly binlog: 'on' | 'off'
   readonly json: string | undefined
   /** How many transactions a run for growth makes. */
   readonly growth: number
 }
 
-type Kind = 'measure' | 'guarantees' | 'profile' | 'growth'
+type Kind = 'measure' | 'pairs' | 'guarantees' | 'profile' | 'growth'
 export type Reading =
   | { readonly kind: Kind; readonly options: BenchOptions }
   | { readonly kind: 'help' }
@@ -29,6 +32,8 @@ export type Reading =
 const STEP_LINES = [0, 5, 9].map((from, at, all) =>
   GUARANTEE_NAMES.slice(from, all[at + 1]).join(', '),
 )
+
+const MIXED_LINES = [0, 3].map((from, at, all) => MIXED_NAMES.slice(from, all[at + 1]).join(', '))
 
 export const HELP = `Usage: npm run bench -- [options]
 
@@ -50,7 +55,12 @@ it starts itself. Takes about twelve minutes.
   --guarantees      instead: measures what each guarantee adds to the one before it, switched on one
                     after the other in messages written by hand. --only then takes of
                     ${STEP_LINES.join(',\n                    ')}
-  --profile         instead: runs the first contender given with --only, of either list (default
+  --pairs           instead: measures PostgreSQL and MariaDB beside two servers of PostgreSQL.
+                    --only then takes the first five of those above, and of
+                    ${MIXED_LINES.join(',\n                    ')};
+                    and --url also takes "mariadb"
+  --binlog          with --pairs: MariaDB writes a binary log, and forces it
+  --profile         instead: runs the first contender given with --only, of any list (default
                     assent-applied), for some seconds, 16 at once, and writes a CPU profile of this
                     process
   --growth N        instead: runs so many transactions with forgetting on, 1,000 to 1,000,000, and
@@ -62,7 +72,7 @@ failed · 2 wrong arguments · 130 interrupted.
 `
 
 const ALL_NAMES = Object.keys(CONTENDERS) as readonly ContenderName[]
-const FLAGS = ['--quick', '--guarantees', '--profile'] as const
+const FLAGS = ['--quick', '--pairs', '--binlog', '--guarantees', '--profile'] as const
 const VALUED = [
   '--growth',
   '--only',
@@ -106,7 +116,8 @@ export function readArguments(given: readonly string[]): Reading {
 function kindOf(flags: ReadonlySet<Flag>, values: ReadonlyMap<Valued, string[]>): Kind {
   if (values.has('--growth')) return 'growth'
   if (flags.has('--profile')) return 'profile'
-  return flags.has('--guarantees') ? 'guarantees' : 'measure'
+  if (flags.has('--guarantees')) return 'guarantees'
+  return flags.has('--pairs') ? 'pairs' : 'measure'
 }
 
 function read(
@@ -122,14 +133,15 @@ function read(
     addedMs: readNumbers('--round-trip', last('--round-trip') ?? usualAddedMs(kind), 0, 100),
     rounds: rounds === undefined ? undefined : readNumber('--rounds', rounds, 1, 100),
     pace: flags.has('--quick') ? 'quick' : 'full',
-    urls: readUrls(values.get('--url') ?? []),
+    urls: readUrls(kind, values.get('--url') ?? []),
+    binlog: readBinlog(kind, flags),
     json: last('--json'),
     growth: readNumber('--growth', last('--growth') ?? '100000', 1_000, 1_000_000),
   }
 }
 
 function readContenders(kind: Kind, text: string | undefined): readonly ContenderName[] {
-  const usual = kind === 'guarantees' ? GUARANTEE_NAMES : CONTENDER_NAMES
+  const usual = USUAL[kind]
   if (text === undefined) return usual
   // A profile compares nobody: any will do.
   const known = kind === 'profile' ? ALL_NAMES : usual
@@ -137,6 +149,20 @@ function readContenders(kind: Kind, text: string | undefined): readonly Contende
     if (isOneOf(known, name)) return name
     throw wrong(`--only got ${JSON.stringify(name)}; the contenders are ${known.join(', ')}`)
   })
+}
+
+const USUAL: Readonly<Record<Kind, readonly ContenderName[]>> = {
+  measure: CONTENDER_NAMES,
+  pairs: PAIR_NAMES,
+  guarantees: GUARANTEE_NAMES,
+  profile: CONTENDER_NAMES,
+  growth: CONTENDER_NAMES,
+}
+
+function readBinlog(kind: Kind, flags: ReadonlySet<Flag>): BenchOptions['binlog'] {
+  if (!flags.has('--binlog')) return 'off'
+  if (kind !== 'pairs') throw wrong('--binlog is for --pairs: only MariaDB has such a log')
+  return 'on'
 }
 
 /** Steps of the ladder differ in what their messages say, not in how many there are. */
@@ -155,19 +181,31 @@ function readNumber(name: Valued, text: string, least: number, most: number): nu
   throw wrong(`${name} needs whole numbers from ${least} to ${most}, and got ${got}`)
 }
 
-function readUrls(given: readonly string[]): ReadonlyMap<string, string> {
+const POSTGRES_URL = /^postgres(ql)?:\/\//
+const MYSQL_URL = /^(mysql|mariadb):\/\//
+
+function readUrls(kind: Kind, given: readonly string[]): ReadonlyMap<string, string> {
   const urls = new Map<string, string>()
   for (const each of given) {
     const at = each.indexOf('=')
     const [name, url] = [each.slice(0, Math.max(at, 0)), each.slice(at + 1)]
-    if (!['orders', 'stock'].includes(name) || !/^postgres(ql)?:\/\//.test(url)) {
+    if (!isWanted(kind, name, url)) {
       // What was given may hold a password: only its name is said.
-      throw wrong(`--url needs orders=postgresql://… or stock=postgresql://…, and got "${name}=…"`)
+      const more = kind === 'pairs' ? ', or mariadb=mysql://…' : ''
+      const wanted = `orders=postgresql://… or stock=postgresql://…${more}`
+      throw wrong(`--url needs ${wanted}, and got "${name}=…"`)
     }
     urls.set(name, url)
   }
-  if (urls.size === 1) throw wrong('--url needs both, orders=… and stock=…, and got one')
+  if (urls.has('orders') !== urls.has('stock')) {
+    throw wrong('--url needs both, orders=… and stock=…, and got one')
+  }
   return urls
+}
+
+function isWanted(kind: Kind, name: string, url: string): boolean {
+  if (name === 'mariadb') return kind === 'pairs' && MYSQL_URL.test(url)
+  return ['orders', 'stock'].includes(name) && POSTGRES_URL.test(url)
 }
 
 function unique(text: string): readonly string[] {

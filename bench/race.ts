@@ -3,7 +3,7 @@
  *
  * Owns: what the process that runs them can measure.
  */
-import type { Runner } from './contenders.ts'
+import type { Runner } from './contender.ts'
 import { quantile } from './statistics.ts'
 
 export interface Race {

@@ -5,7 +5,7 @@
  * Promises: in a turn only its contender runs, after a warm-up that isn't measured; afterwards the
  * databases are held to what was answered. Ratios are taken within a round, side by side.
  */
-import type { PostgresServer } from '../harness/postgres-server.ts'
+import type { LoopbackServer } from '../harness/loopback-server.ts'
 import { CONTENDERS } from './contenders.ts'
 import type { ContenderName } from './contenders.ts'
 import type { Lanes } from './lanes.ts'
@@ -27,7 +27,7 @@ export type Round = Readonly<Partial<Record<ContenderName, Sample>>>
 export interface Umpire {
   readonly ledger: Ledger
   /** Whose processor time is read: ours. */
-  readonly servers: readonly PostgresServer[]
+  readonly servers: readonly LoopbackServer[]
   /** Aborted when the bench is interrupted. */
   readonly signal: AbortSignal
 }

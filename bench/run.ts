@@ -5,7 +5,7 @@
  * Promises: servers and processes that it started are gone when it ends, however it ends.
  */
 import { writeFileSync } from 'node:fs'
-import { CONTENDERS, CONTENDER_NAMES, GUARANTEE_NAMES } from './contenders.ts'
+import { CONTENDERS, CONTENDER_NAMES, GUARANTEE_NAMES, PAIR_NAMES } from './contenders.ts'
 import type { ContenderName } from './contenders.ts'
 import { count } from './counters.ts'
 import type { Counts } from './counters.ts'
@@ -52,12 +52,28 @@ export type Print = (line?: string) => void
 export async function run(options: BenchOptions, signal: AbortSignal, print: Print): Promise<void> {
   const stage = await Stage.open(options.urls)
   try {
-    const way = { order: CONTENDER_NAMES, printed: printSetting }
+    const printed = (setting: SettingResult) => printSetting(setting, CONTENDER_NAMES)
+    const way = { order: CONTENDER_NAMES, printed }
     const measured = await measureOn(stage, options, way, signal, print)
     const idle = await idleOf(options, stage, PACES[options.pace].idle)
     const results: Results = { ...measured, idle }
     say(print, printGoals(results))
     conclude(options, { ...results, goals: judge(results) }, print)
+  } finally {
+    await stage.close()
+  }
+}
+
+export async function runPairs(
+  options: BenchOptions,
+  signal: AbortSignal,
+  print: Print,
+): Promise<void> {
+  const stage = await Stage.openPairs(options.urls, options.binlog)
+  try {
+    const printed = (setting: SettingResult) => printSetting(setting, PAIR_NAMES)
+    const way = { order: PAIR_NAMES, printed }
+    conclude(options, await measureOn(stage, options, way, signal, print), print)
   } finally {
     await stage.close()
   }
@@ -81,10 +97,13 @@ export async function runProfile(options: BenchOptions, print: Print): Promise<v
   const [first] = options.contenders
   const isChosen = options.contenders.length < CONTENDER_NAMES.length
   const name = isChosen && first !== undefined ? first : 'assent-applied'
-  const stage = await Stage.open(options.urls)
+  const isMixed = CONTENDERS[name].writes === 'PostgreSQL and MariaDB'
+  const stage = isMixed
+    ? await Stage.openPairs(options.urls, options.binlog)
+    : await Stage.open(options.urls)
   try {
     for (const line of printEnvironment(await lookAround(stage))) print(line)
-    const ledger = new Ledger(stage.control.orders, stage.control.stock)
+    const ledger = new Ledger(stage)
     const taken = await profile(name, PACES[options.pace].profileMs, stage, ledger)
     print(`\n${CONTENDERS[name].title}, 16 at once`)
     for (const line of taken.summary) print(line)
@@ -130,7 +149,7 @@ async function measureOn(
 ): Promise<Omit<Results, 'idle'>> {
   const environment = await lookAround(stage)
   say(print, printEnvironment(environment))
-  const ledger = new Ledger(stage.control.orders, stage.control.stock)
+  const ledger = new Ledger(stage)
   const counts = await countAll(options, stage, ledger, signal)
   say(print, printCounts(counts, order))
   const settings: SettingResult[] = []
@@ -148,7 +167,7 @@ function say(print: Print, lines: readonly string[]): void {
 
 function conclude(options: BenchOptions, everything: object, print: Print): void {
   const isComplete = options.pace === 'full' ? '' : ' --quick: the figures are rough.'
-  print(`After every turn both databases agreed with what was answered.${isComplete}`)
+  print(`After every turn the databases agreed with what was answered.${isComplete}`)
   if (options.json === undefined) return
   writeFileSync(options.json, `${JSON.stringify(everything, undefined, 2)}\n`)
   print(`Everything that was measured is in ${options.json}`)

@@ -1,16 +1,16 @@
 /**
  * Owns: reading how much processor time the processes of a server of ours have had.
  * Promises: nanoseconds of the scheduler, so that short work counts too.
- * Never: sees the time of a process that began and ended between two readings. Needs /proc, and a
+ * Never: sees the time of a process or thread that began and ended between two readings. Needs /proc, and a
  * server on this machine; elsewhere there is nothing to read.
  */
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
-import type { PostgresServer } from '../harness/postgres-server.ts'
+import type { LoopbackServer } from '../harness/loopback-server.ts'
 
 /** Microseconds by process id. */
 export type CpuReading = ReadonlyMap<string, number> | undefined
 
-export function readServerCpu(servers: readonly PostgresServer[]): CpuReading {
+export function readServerCpu(servers: readonly LoopbackServer[]): CpuReading {
   if (servers.length === 0 || !existsSync('/proc/self/schedstat')) return undefined
   const roots = servers.map((server) => server.pid)
   const pids = readdirSync('/proc')
@@ -32,8 +32,20 @@ export function cpuBetween(before: CpuReading, after: CpuReading): number | unde
   return spent.reduce((sum, micros) => sum + micros, 0)
 }
 
+/** Of all its threads: MariaDB has one for each connection. */
 function microsOf(pid: string): number {
-  return Number(read(`/proc/${pid}/schedstat`).split(' ')[0]) / 1_000
+  const threads = threadsOf(pid).map((thread) =>
+    Number(read(`/proc/${pid}/task/${thread}/schedstat`).split(' ')[0]),
+  )
+  return threads.reduce((sum, nanoseconds) => sum + nanoseconds, 0) / 1_000
+}
+
+function threadsOf(pid: string): readonly string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`)
+  } catch {
+    return []
+  }
 }
 
 /** The second field of `stat` is a name in parentheses, and may have spaces. */

@@ -1,10 +1,14 @@
 /**
- * Owns: the two servers (ours, or those given), and in each a database of the bench's own.
+ * Owns: the two servers (ours, or those given), in each a database of the bench's own; and with
+ * `--pairs` a third on MariaDB.
  * Promises: at the end our servers are removed, and on given ones our databases are dropped.
  */
 import { randomBytes } from 'node:crypto'
 import pg from 'pg'
+import type { LoopbackServer } from '../harness/loopback-server.ts'
 import { PostgresServer } from '../harness/postgres-server.ts'
+import { MariadbSide } from './mariadb-side.ts'
+import type { MariadbWish } from './mariadb-side.ts'
 import { TABLES } from './workload.ts'
 import type { Urls } from './workload.ts'
 
@@ -25,8 +29,10 @@ export class Stage {
   readonly urls: Urls
   /** Reads beside the contenders. */
   readonly control: { readonly orders: pg.Pool; readonly stock: pg.Pool }
-  /** Ours, in the order of the urls; empty if they were given. */
-  readonly servers: readonly PostgresServer[]
+  /** Ours, in the order of the urls; without those that were given. */
+  readonly servers: readonly LoopbackServer[]
+  readonly mariadb: MariadbSide | undefined
+  readonly #postgres: readonly PostgresServer[]
   readonly #serverUrls: Urls
   readonly #database: string
 
@@ -35,8 +41,33 @@ export class Stage {
     given: ReadonlyMap<string, string>,
     settings: Readonly<Record<string, string>> = {},
   ): Promise<Stage> {
+    return Stage.#open(given, settings, undefined)
+  }
+
+  /** With MariaDB beside them. */
+  static async openPairs(
+    given: ReadonlyMap<string, string>,
+    binlog: MariadbWish['binlog'],
+  ): Promise<Stage> {
+    const wish = { url: given.get('mariadb'), binlog }
+    const mariadb = await MariadbSide.open(wish, `assent_bench_${randomBytes(4).toString('hex')}`)
+    try {
+      return await Stage.#open(given, {}, mariadb)
+    } catch (error) {
+      await mariadb.close()
+      throw error
+    }
+  }
+
+  static async #open(
+    given: ReadonlyMap<string, string>,
+    settings: Readonly<Record<string, string>>,
+    mariadb: MariadbSide | undefined,
+  ): Promise<Stage> {
     const [orders, stock] = [given.get('orders'), given.get('stock')]
-    if (orders !== undefined && stock !== undefined) return new Stage([], { orders, stock }).#set()
+    if (orders !== undefined && stock !== undefined) {
+      return new Stage([], { orders, stock }, mariadb).#set()
+    }
     const servers = await Promise.all(
       ['orders', 'stock'].map((name) =>
         PostgresServer.create({ name, settings: { ...SERVER_SETTINGS, ...settings } }),
@@ -45,15 +76,22 @@ export class Stage {
     try {
       await Promise.all(servers.map((server) => server.start()))
       const urls = servers.map((server) => server.url())
-      return await new Stage(servers, { orders: urls[0] ?? '', stock: urls[1] ?? '' }).#set()
+      const own = { orders: urls[0] ?? '', stock: urls[1] ?? '' }
+      return await new Stage(servers, own, mariadb).#set()
     } catch (error) {
       await Promise.all(servers.map((server) => server.remove()))
       throw error
     }
   }
 
-  private constructor(servers: readonly PostgresServer[], serverUrls: Urls) {
-    this.servers = servers
+  private constructor(
+    servers: readonly PostgresServer[],
+    serverUrls: Urls,
+    mariadb: MariadbSide | undefined,
+  ) {
+    this.#postgres = servers
+    this.mariadb = mariadb
+    this.servers = [...servers, ...(mariadb?.server === undefined ? [] : [mariadb.server])]
     this.#serverUrls = serverUrls
     const id = randomBytes(4).toString('hex')
     this.#database = `assent_bench_${id}`
@@ -61,6 +99,7 @@ export class Stage {
     this.urls = {
       orders: withDatabase(serverUrls.orders, `${this.#database}_orders`),
       stock: withDatabase(serverUrls.stock, `${this.#database}_stock`),
+      ...(mariadb === undefined ? {} : { mariadb: mariadb.url }),
     }
     const pool = (connectionString: string): pg.Pool => {
       const made = new pg.Pool({ connectionString, max: 1 })
@@ -85,9 +124,9 @@ export class Stage {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.control.orders.end(), this.control.stock.end()])
-    if (this.servers.length > 0) {
-      await Promise.all(this.servers.map((server) => server.remove()))
+    await Promise.all([this.control.orders.end(), this.control.stock.end(), this.mariadb?.close()])
+    if (this.#postgres.length > 0) {
+      await Promise.all(this.#postgres.map((server) => server.remove()))
       return
     }
     for (const name of ['orders', 'stock'] as const) {

@@ -1,7 +1,8 @@
 /**
  * Owns: how results are printed: the environment, one table for each setting, counts, goals.
  */
-import { CONTENDERS, CONTENDER_NAMES, POOL_SIZE } from './contenders.ts'
+import { POOL_SIZE } from './contender.ts'
+import { CONTENDERS } from './contenders.ts'
 import type { ContenderName } from './contenders.ts'
 import type { Environment } from './environment.ts'
 import { describeSpread, judge } from './goals.ts'
@@ -27,30 +28,41 @@ export function printEnvironment(environment: Environment): readonly string[] {
     `data: ${diskLine}`,
     named.slice(0, 4).join(' · '),
     named.slice(4).join(' · '),
+    ...mariadbLines(environment),
     `pools of ${POOL_SIZE} connections for everyone`,
   ]
 }
 
-export function printSetting(setting: SettingResult): readonly string[] {
-  const rows = CONTENDER_NAMES.filter((name) => setting.results[0]?.[name] !== undefined).map(
-    (name) => {
-      const { title: contender, base } = CONTENDERS[name]
-      const ratioOf = (figure: 'throughput' | 'p50Ms'): string => {
-        const found = ratio(setting, name, figure)
-        return name === base || found === undefined ? NOTHING : describeSpread(found)
-      }
-      return [
-        contender,
-        fixed(middle(setting, name, 'throughput'), 0),
-        ratioOf('throughput'),
-        fixed(middle(setting, name, 'p50Ms'), 2),
-        ratioOf('p50Ms'),
-        fixed(middle(setting, name, 'p99Ms'), 2),
-        fixed(middle(setting, name, 'clientMicros'), 0),
-        fixed(middle(setting, name, 'serverMicros'), 0),
-      ]
-    },
-  )
+function mariadbLines({ mariadb }: Environment): readonly string[] {
+  if (mariadb === undefined) return []
+  const { version, driver, ...durable } = mariadb
+  const named = Object.entries(durable).map(([name, value]) => `${name} = ${value}`)
+  return [`MariaDB ${version} · mysql2 ${driver} · ${named.join(' · ')}`]
+}
+
+/** In the order of `names`. */
+export function printSetting(
+  setting: SettingResult,
+  names: readonly ContenderName[],
+): readonly string[] {
+  const measured = names.filter((name) => setting.results[0]?.[name] !== undefined)
+  const rows = measured.map((name) => {
+    const { title: contender, base } = CONTENDERS[name]
+    const ratioOf = (figure: 'throughput' | 'p50Ms'): string => {
+      const found = ratio(setting, name, figure)
+      return name === base || found === undefined ? NOTHING : describeSpread(found)
+    }
+    return [
+      contender,
+      fixed(middle(setting, name, 'throughput'), 0),
+      ratioOf('throughput'),
+      fixed(middle(setting, name, 'p50Ms'), 2),
+      ratioOf('p50Ms'),
+      fixed(middle(setting, name, 'p99Ms'), 2),
+      fixed(middle(setting, name, 'clientMicros'), 0),
+      fixed(middle(setting, name, 'serverMicros'), 0),
+    ]
+  })
   const header = ['', 'tx/s', 'ratio', 'p50 ms', 'ratio', 'p99 ms', 'client µs', 'server µs']
   return [describeSetting(setting), ...layOut(header, rows, ['left', ...numbers(7)])]
 }
@@ -82,7 +94,7 @@ export function printCounts(
       ],
     ]
   })
-  const header = ['', 'messages', 'in a row', 'forced writes', 'WAL bytes']
+  const header = ['', 'messages', 'in a row', 'forced writes', 'log bytes']
   return ['Counted, one at a time', ...layOut(header, rows, ['left', ...numbers(4)])]
 }
 

@@ -7,12 +7,20 @@
  */
 import type pg from 'pg'
 import { eventually } from '../harness/eventually.ts'
+import type { MariadbSide } from './mariadb-side.ts'
 import type { Work } from './rivals/with-client.ts'
+import type { MixedWork } from './rivals/with-mariadb/with-both.ts'
+import type { Stage } from './stage.ts'
 
 export interface Urls {
   readonly orders: string
   readonly stock: string
+  /** With `--pairs`: what `stock` holds, on MariaDB. */
+  readonly mariadb?: string
 }
+
+/** What a contender's transactions write to. */
+export type Writes = 'both databases' | 'one database' | 'PostgreSQL and MariaDB'
 
 const ROWS = 10_000
 const SETTLE_MS = 30_000
@@ -26,20 +34,33 @@ export const TABLES: readonly string[] = [
   'vacuum (analyze)',
 ]
 
+/** The same rows; MySQL and MariaDB have no series in common. */
+export const MARIADB_TABLES: readonly string[] = [
+  'CREATE TABLE account (id INT PRIMARY KEY, amount BIGINT NOT NULL) ENGINE = InnoDB',
+  `INSERT INTO account VALUES ${Array.from({ length: ROWS }, (_, at) => `(${at + 1}, 0)`).join()}`,
+]
+
 /** Takes one in `orders` and adds it in `stock`. */
 export function transferWork(): Work {
   return {
-    orders: {
-      name: 'take',
-      text: 'update account set amount = amount - 1 where id = $1',
-      values: [randomRow()],
-    },
+    orders: take(),
     stock: {
       name: 'add',
       text: 'update account set amount = amount + 1 where id = $1',
       values: [randomRow()],
     },
   }
+}
+
+/** Takes one in `orders` and adds it on MariaDB. */
+export function mixedWork(): MixedWork {
+  const sql = 'update account set amount = amount + 1 where id = ?'
+  return { orders: take(), mariadb: { sql, values: [randomRow()] } }
+}
+
+function take(): pg.QueryConfig {
+  const text = 'update account set amount = amount - 1 where id = $1'
+  return { name: 'take', text, values: [randomRow()] }
 }
 
 /** For those that use one database: in a table of their own. */
@@ -56,14 +77,20 @@ function randomRow(): number {
 export class Ledger {
   readonly #orders: pg.Pool
   readonly #stock: pg.Pool
-  #committed = { 'both databases': 0, 'one database': 0 }
-
-  constructor(orders: pg.Pool, stock: pg.Pool) {
-    this.#orders = orders
-    this.#stock = stock
+  readonly #mariadb: MariadbSide | undefined
+  #committed: Record<Writes, number> = {
+    'both databases': 0,
+    'one database': 0,
+    'PostgreSQL and MariaDB': 0,
   }
 
-  add(writes: 'both databases' | 'one database', committed: number): void {
+  constructor({ control, mariadb }: Pick<Stage, 'control' | 'mariadb'>) {
+    this.#orders = control.orders
+    this.#stock = control.stock
+    this.#mariadb = mariadb
+  }
+
+  add(writes: Writes, committed: number): void {
     this.#committed[writes] += committed
   }
 
@@ -76,16 +103,20 @@ export class Ledger {
         number(this.#orders, text),
         number(this.#stock, text),
       ])
-      return orders + stock === 0
+      const onMariadb = await this.#mariadb?.preparedCount()
+      return orders + stock + (onMariadb ?? 0) === 0
     }
     await eventually(`nothing to be prepared after ${who}`, prepared, { timeoutMs: settleMs })
     const both = this.#committed['both databases']
+    const mixed = this.#committed['PostgreSQL and MariaDB']
     const found = {
       orders: await number(this.#orders, sumOf('account')),
       stock: await number(this.#stock, sumOf('account')),
       alone: await number(this.#orders, sumOf('alone')),
+      mariadb: (await this.#mariadb?.sum()) ?? 0,
     }
-    const expected = { orders: -both, stock: both, alone: this.#committed['one database'] }
+    const alone = this.#committed['one database']
+    const expected = { orders: 0 - both - mixed, stock: both, alone, mariadb: mixed }
     if (JSON.stringify(found) === JSON.stringify(expected)) return
     throw new Error(
       `after ${who} the databases have ${JSON.stringify(found)}, and what was answered adds up to ` +

@@ -11,6 +11,7 @@ import type { Shell } from './completion.ts'
 import { doctor } from './commands/doctor.ts'
 import { list } from './commands/list.ts'
 import type { ListFlags } from './commands/list.ts'
+import { lost } from './commands/lost.ts'
 import { drain, recover } from './commands/recover.ts'
 import type { DrainFlags } from './commands/recover.ts'
 import { resolve } from './commands/resolve.ts'
@@ -66,6 +67,10 @@ function addLooking(program: Command, run: Run): void {
   ])
     .argument('<id>', AN_ID)
     .action(run((id: string, flags: CommonFlags) => show(id, flags)))
+  command(program, 'lost', 'what was applied and has no decision: a database was set back', [
+    'assent lost                   # after a database was restored or promoted',
+    'assent lost --json',
+  ]).action(run((flags: CommonFlags) => lost(flags)))
   command(program, 'doctor', 'checks every database, and says what to change, in which order', [
     'assent doctor',
     'assent doctor --app shop --participant orders=env:ORDERS_URL',

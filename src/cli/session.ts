@@ -64,6 +64,21 @@ export function sayUnreachable(say: Say, unreachable: readonly Unreachable[]): E
   return unreachable.length > 0 ? 'unreachable' : 'ok'
 }
 
+/** Of each register that was set back: on stderr. */
+export function sayContradicted(
+  say: Say,
+  found: readonly { readonly register: string | undefined }[],
+): ExitName {
+  const registers = new Set(found.map(({ register }) => register ?? 'its register'))
+  for (const register of registers) {
+    say.warn(
+      `ALARM: ${register} was set back: it has no decision for what another database has applied. ` +
+        'See "The register was restored or promoted" in docs/operate/in-doubt.md',
+    )
+  }
+  return registers.size > 0 ? 'alarm' : 'ok'
+}
+
 /** Tells of each, on stderr. */
 export function sayContradictions(say: Say, found: readonly Contradiction[]): ExitName {
   for (const { participant, gid, byHand, registerSays, decidedBy } of found) {

@@ -78,6 +78,8 @@ export function sentenceOf(
       return `its register ${at} is not configured here; recovery needs a process that has it`
     case 'held':
       return `${at} does not remember its epoch; recovery waits for a person (assent resolve)`
+    case 'contradicted':
+      return `${at} was set back: it has no decision for what another database has applied; what has none there is left for a person`
     case 'not-owner':
       return `it is owned by ${owner}; recovery needs a process that connects as that`
     case 'other-app':
@@ -91,6 +93,8 @@ export function sentenceOf(
 
 export interface RefusalFacts {
   readonly id: string
+  /** What the operator said of the register is to be said again. */
+  readonly registerIs: 'expected' | 'called lost'
   readonly wish: 'commit' | 'abort'
   readonly register: string
   readonly receipts: readonly string[]
@@ -99,7 +103,7 @@ export interface RefusalFacts {
 
 /** Why `resolve` does nothing, and what to do instead. */
 export function refusalOf(why: Refusal | 'not-found', facts: RefusalFacts): string {
-  const { id, wish, register, receipts, unread } = facts
+  const { id, wish, register, registerIs, receipts, unread } = facts
   switch (why) {
     case 'not-found':
       return `nothing of ${id} is prepared in any participant that can be reached`
@@ -112,7 +116,7 @@ export function refusalOf(why: Refusal | 'not-found', facts: RefusalFacts): stri
     case 'receipt-found':
       return (
         `${receipts.join(', ')} has applied the commit of ${id}: an abort would contradict it. ` +
-        `Run assent resolve ${id} --commit`
+        `Run assent resolve ${id} --commit${registerIs === 'called lost' ? ' --register-lost' : ''}`
       )
     case 'participant-unread':
       return (
@@ -127,6 +131,11 @@ export function refusalOf(why: Refusal | 'not-found', facts: RefusalFacts): stri
     }
     case 'remembered':
       return `${register} remembers that ${id} never committed: it is an abort. Run assent recover`
+    case 'contradicted':
+      return (
+        `${register} has no decision for ${id}, nor for what other databases have applied: it was set back. ` +
+        `Tell it so with assent restored ${register}, and then run this again`
+      )
     case 'running':
       return `${id} is still running at ${register}. Wait, or end that session in the database; then run assent recover`
     case 'register-silent':

@@ -1,10 +1,11 @@
 /**
  * Decisions that were taken by hand while a register was lost, compared with that register.
  *
- * Promises: a register that came back with the other decision is found by the first look, and told.
+ * Promises: a register that came back with the other decision is found by the first look, and told. One
+ * that came back empty says nothing: that it was lost is what the person had said.
  * Never: repairs anything. Two databases disagree, and only a person knows what is right.
  */
-import { contradicts, formatGid, meaningOf } from '../protocol/index.ts'
+import { conclude, formatGid } from '../protocol/index.ts'
 import type { Resolution } from '../ports/index.ts'
 import { fromEach } from './standing.ts'
 import type { Participants } from './standing.ts'
@@ -40,24 +41,17 @@ async function compare(
   resolution: Resolution,
   participants: Participants,
 ): Promise<Contradiction | undefined> {
-  const { txid, decision } = resolution
-  try {
-    // In this order: a receipt goes before its decision does, when both are forgotten.
-    const register = await participants.get(resolution.register)?.byHand.mark(txid)
-    const receipt = await participants.get(participant)?.byHand.mark(txid)
-    if (!participants.has(resolution.register)) return undefined
-    const row = register === undefined ? 'none' : meaningOf(register.decision)
-    if (contradicts(decision, row) === undefined) return undefined
-    // Committed, settled and forgotten since: nothing is left of either.
-    if (decision === 'commit' && receipt === undefined) return undefined
-    return {
-      participant,
-      gid: formatGid(resolution),
-      byHand: decision,
-      registerSays: row === 'none' ? 'nothing' : row,
-      decidedBy: resolution.decidedBy,
-    }
-  } catch {
-    return undefined
+  const { decision, decidedBy } = resolution
+  const answer = await participants.get(resolution.register)?.ask(resolution)
+  if (answer === undefined) return undefined
+  const says = conclude(answer)
+  // What it does not remember, it does not deny: a new database in its place, or long forgotten.
+  if ((says !== 'commit' && says !== 'abort') || says === decision) return undefined
+  return {
+    participant,
+    gid: formatGid(resolution),
+    byHand: decision,
+    registerSays: answer.answer === 'found' ? says : 'nothing',
+    decidedBy,
   }
 }

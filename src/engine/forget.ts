@@ -16,7 +16,7 @@ import { LIMITS } from './limits.ts'
 import type { RecoverySetting } from './recover.ts'
 import { Troubles } from './troubles.ts'
 import { isAborted } from './unless-aborted.ts'
-import { lookForDecisions } from './witness.ts'
+import { lookThroughReceipts } from './witness.ts'
 
 /** Since when, on the clock on the wall, marks pile up, and why. */
 export interface Pausing {
@@ -113,19 +113,11 @@ export class Forgetting {
     } while (from !== undefined && !this.#setting.signal.aborted)
   }
 
-  async #checkReceipts(participant: Participant, troubles: Troubles): Promise<void> {
-    let from: string | undefined
-    do {
-      const page = await participant.memory.receipts(LIMITS.witnessAfterMs, from)
-      for (const [name, marks] of Map.groupBy(page.marks, (mark) => mark.register)) {
-        const register = this.#setting.participants.get(name)
-        // Its own processes have it configured.
-        if (register === undefined) continue
-        const facts = { app: this.#app, participant, register, alarms: this.#alarms, troubles }
-        await lookForDecisions(facts, marks)
-      }
-      from = page.next
-    } while (from !== undefined && !this.#setting.signal.aborted)
+  #checkReceipts(participant: Participant, troubles: Troubles): Promise<void> {
+    const { participants, signal } = this.#setting
+    const alarms = this.#alarms
+    const facts = { app: this.#app, participant, participants, alarms, troubles, signal }
+    return lookThroughReceipts(facts, LIMITS.witnessAfterMs)
   }
 
   #pause(participant: string, error: unknown): void {

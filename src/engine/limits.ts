@@ -36,6 +36,8 @@ export const LIMITS = {
   handOverRounds: 20,
   /** Branches that one call of `recover()` works on at the same time. */
   recoveriesAtOnce: 8,
+  /** How long recovery waits for the others to say whether they have a receipt: see `Recovery`. */
+  lookForReceiptsMs: 1_000,
   /** Rounds under way for each register, beside the scans. */
   roundsAtOnce: 4,
   /** A branch that is left alone is reported once it is older than this. */

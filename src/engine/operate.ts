@@ -7,11 +7,14 @@
  * reached never hides or stops the others: its error stands beside what they say.
  * Never: decides anything but what `resolve` was told to (see `protocol/resolution.ts`).
  */
+import { readGid } from '../protocol/index.ts'
 import type { World } from '../ports/index.ts'
 import type { Examination, Resolution } from '../ports/index.ts'
 import { contradictionsOf } from './contradictions.ts'
 import type { Contradiction } from './contradictions.ts'
 import { LIMITS } from './limits.ts'
+import { lostDecisions } from './lost.ts'
+import type { LostDecisions } from './lost.ts'
 import { Recovery } from './recover.ts'
 import type { Report } from './reports.ts'
 import { Scan } from './scan.ts'
@@ -62,6 +65,11 @@ export class Operator {
     return contradictionsOf(this.app, this.participants)
   }
 
+  /** Transactions that were applied, and of which their register has no decision. */
+  lost(): Promise<LostDecisions> {
+    return lostDecisions(this.app, this.participants)
+  }
+
   /** What is known of one transaction. @throws AssentError `ASSENT_ID` */
   show(id: string): Promise<Shown | undefined> {
     return showTransaction(this.app, this.participants, id)
@@ -80,7 +88,14 @@ export class Operator {
       },
       signal: new AbortController().signal,
     }
-    const scan = new Scan(this.app, setting, new Recovery(setting))
+    const recovery = new Recovery(setting)
+    // Known before the first branch ends: its siblings may have been decided as well.
+    const before = await this.list()
+    for (const { gid, reason } of before.standing) {
+      const reading = readGid(gid, this.app)
+      if (reason === 'contradicted' && reading.kind === 'ours') recovery.distrust(reading.gid)
+    }
+    const scan = new Scan(this.app, setting, recovery)
     // Whoever can't be listed is found so again below.
     await fromEach(this.participants, (each) => scan.pass(each))
     return { ...(await this.list()), ended, alarms }

@@ -10,6 +10,7 @@ import { assertNever, formatGid, formatTransactionId, recovery } from '../protoc
 import type { Gid, RecoveryMessage } from '../protocol/index.ts'
 import type { Participant, Tracing, World } from '../ports/index.ts'
 import { backoffMs } from './backoff.ts'
+import { receiptElsewhere } from './elsewhere.ts'
 import { LIMITS } from './limits.ts'
 import { codeOf } from './report-events.ts'
 import type { InDoubt, InDoubtReason, Report } from './reports.ts'
@@ -28,9 +29,16 @@ const HAND_OVER_BACKOFF = { firstMs: 50, longestMs: 2_000 }
 export class Recovery {
   readonly #setting: RecoverySetting
   readonly #rounds = new Map<string, Promise<recovery.Verdict>>()
+  /** Epochs of which a decision is known to be lost: what has no row there may have been decided too. */
+  readonly #distrusted = new Set<string>()
 
   constructor(setting: RecoverySetting) {
     this.#setting = setting
+  }
+
+  /** What has no row in its register, of the epoch of `gid`, is left for a person from now on. */
+  distrust({ register, epoch }: Pick<Gid, 'register' | 'epoch'>): void {
+    this.#distrusted.add(`${register} ${epoch}`)
   }
 
   /** One round for a branch that is listed, or was, at `participant`. Never rejects. */
@@ -78,13 +86,13 @@ export class Recovery {
         this.#setting.report({ type: 'vanished', ...factsOf(participant, gid) })
         return 'lost'
       }
-      if (known === 'commit' && (verdict === 'rolled-back' || verdict === 'gone')) {
+      if (known === 'commit' && ['rolled-back', 'gone', 'contradicted'].includes(verdict)) {
         // Our COMMIT was acknowledged, and its register has forgotten it: it was set back.
         this.#setting.report({ type: 'lost-decision', ...factsOf(participant, gid) })
         return 'lost'
       }
       if (isEnded(verdict)) return 'done'
-      if (verdict === 'held') return 'left'
+      if (verdict === 'held' || verdict === 'contradicted') return 'left'
       await world.rest(backoffMs(HAND_OVER_BACKOFF, attempt, world), signal)
     }
     return 'left'
@@ -119,6 +127,8 @@ export class Recovery {
       case 'ask-register':
       case 'ask-register-again':
         return { type: 'register-asked', answer: await register.ask(gid) }
+      case 'look-for-receipts':
+        return { type: 'receipts-looked-for', answer: await this.#lookForReceipts(gid) }
       case 'commit-prepared':
         return { type: 'ended', answer: await participant.endPrepared(gid, 'commit') }
       case 'rollback-prepared':
@@ -130,6 +140,25 @@ export class Recovery {
         return { type: 'start' }
       default:
         return assertNever(message)
+    }
+  }
+
+  /**
+   * A net, and no condition: whoever can't say so within a moment is not waited for, or one participant
+   * that is down would keep the locks of all that was never decided.
+   */
+  async #lookForReceipts(gid: Gid): Promise<'receipt' | 'no receipt'> {
+    if (this.#distrusted.has(`${gid.register} ${gid.epoch}`)) return 'receipt'
+    const { participants, world, signal } = this.#setting
+    const isOver = new AbortController()
+    const silence = world.sleep(LIMITS.lookForReceiptsMs, AbortSignal.any([isOver.signal, signal]))
+    try {
+      const late = silence.then(() => 'no receipt' as const)
+      const found = await Promise.race([receiptElsewhere(participants, gid), late])
+      if (found === 'receipt') this.distrust(gid)
+      return found
+    } finally {
+      isOver.abort()
     }
   }
 
@@ -171,6 +200,7 @@ export function doubtOf(verdict: recovery.Verdict): InDoubtReason | undefined {
     case 'held':
     case 'register-unclear':
     case 'branch-unclear':
+    case 'contradicted':
       return verdict
     case 'committed':
     case 'rolled-back':

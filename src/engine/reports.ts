@@ -16,6 +16,11 @@ export type InDoubtReason =
   | 'register-not-configured'
   /** The register does not remember its epoch: left for a person. */
   | 'held'
+  /**
+   * The register has no row of it and remembers its epoch; and another participant has applied it. One of the
+   * two was set back, to a backup most likely: left for a person.
+   */
+  | 'contradicted'
   /** The branch could not be ended; the next scan tries again. */
   | 'branch-unclear'
   /** Another role owns it. */
@@ -33,6 +38,7 @@ export const IN_DOUBT_REASONS = Object.keys({
   'register-unclear': 0,
   'register-not-configured': 0,
   held: 0,
+  contradicted: 0,
   'branch-unclear': 0,
   'not-owner': 0,
   unreadable: 0,
@@ -98,9 +104,13 @@ export function warnOf(report: Report): string | undefined {
     case 'vanished':
       return `Assent: ${report.participant} has neither the branch ${report.gid} nor its receipt, and its register has forgotten it. Unless this process stood still for longer than the retention, both databases were set back: compare them by hand.`
     case 'in-doubt':
-      return ['held', 'not-owner', 'unreadable', 'register-not-configured'].includes(
-        report.inDoubt.reason,
-      )
+      return [
+        'held',
+        'contradicted',
+        'not-owner',
+        'unreadable',
+        'register-not-configured',
+      ].includes(report.inDoubt.reason)
         ? `Assent: ${report.inDoubt.participant} keeps the prepared branch ${report.inDoubt.gid}: ${report.inDoubt.reason}. It is left alone.`
         : undefined
     case 'on-committed-failed':

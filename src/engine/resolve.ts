@@ -20,7 +20,7 @@ import type { Operator } from './operate.ts'
 import { isDecidersOwn } from './recover.ts'
 import { findPrepared, readGivenId } from './show.ts'
 import type { Found } from './show.ts'
-import { fromEach } from './standing.ts'
+import { fromEach, isContradicted } from './standing.ts'
 
 /** What would be done, before anybody is asked. */
 export interface Offer {
@@ -77,6 +77,11 @@ export async function offerResolution(
   const elsewhere = (name: string): boolean => name !== id?.register
   const missing = [...unreachable, ...marks.unreachable].map(({ participant }) => participant)
   const answer = id === undefined ? undefined : await participants.get(id.register)?.ask(id)
+  const isUnwritten = answer?.answer === 'absent' && answer.memory === 'remembered'
+  const isDistrusted =
+    id !== undefined &&
+    isUnwritten &&
+    (await isContradicted(app, participants, formatTransactionId(id)))
   const facts: ResolutionFacts = {
     wish,
     register: answer ?? { answer: 'not-configured' },
@@ -84,6 +89,7 @@ export async function offerResolution(
     receipts: [...marks.answers]
       .filter(([name, mark]) => elsewhere(name) && mark !== undefined)
       .map(([name]) => name),
+    memory: isDistrusted ? 'contradicted' : 'as it says',
     unread: [...new Set(missing)].filter(elsewhere),
     prepared: branches.map(({ at }) => at),
     ends: branches.every(({ branch }) => branch.mayEnd) ? 'allowed' : 'of another owner',

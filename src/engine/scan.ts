@@ -214,7 +214,7 @@ export class Scan {
     }
     const waitMs = Math.min(LIMITS.scanMs * 5, FIRST_LOOK_MS * 2 ** Math.min(looks - 1, 10))
     const doubt = this.#doubt(participant, gid, branch, reason)
-    if (reason === 'held') this.#reportOnce(doubt)
+    if (reason === 'held' || reason === 'contradicted') this.#reportOnce(doubt)
     listed.set(branch.gid, { doubt, looks, nextLookAt: this.#setting.world.now() + waitMs })
     this.#pauses.reconsider(participant.name)
   }
@@ -266,7 +266,8 @@ export class Scan {
 
   /** Other apps end theirs within moments: only what stays is worth a word. */
   #reportOnce(inDoubt: InDoubt): void {
-    if (inDoubt.ageMs < LIMITS.reportAfterMs && inDoubt.reason !== 'held') return
+    const isFinal = inDoubt.reason === 'held' || inDoubt.reason === 'contradicted'
+    if (inDoubt.ageMs < LIMITS.reportAfterMs && !isFinal) return
     const key = `${inDoubt.participant} ${inDoubt.gid} ${inDoubt.reason}`
     if (this.#reported.has(key)) return
     this.#reported.add(key)

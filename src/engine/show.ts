@@ -18,7 +18,7 @@ import type { AskAnswer, Conclusion, Gid, TransactionId } from '../protocol/inde
 import type { PreparedBranch, Resolution, StandingMark } from '../ports/index.ts'
 import { judge } from './judge.ts'
 import { isDecidersOwn } from './recover.ts'
-import { fromEach, reasonOf } from './standing.ts'
+import { fromEach, isContradicted, reasonOf } from './standing.ts'
 import type { Participants, StandingReason, Unreachable } from './standing.ts'
 
 export interface ShownBranch {
@@ -44,8 +44,11 @@ export interface Shown {
   /** Undefined where nothing names its register. */
   readonly transactionId: string | undefined
   readonly register: string | undefined
-  /** What its register answers. */
-  readonly decision: Conclusion | 'not-configured' | 'nobody-asked'
+  /**
+   * What its register answers. `contradicted`: that it can never commit; and it has lost decisions, this one
+   * or others of its epoch, that another participant has applied.
+   */
+  readonly decision: Conclusion | 'contradicted' | 'not-configured' | 'nobody-asked'
   readonly branches: readonly ShownBranch[]
   readonly resolutions: readonly Resolution[]
   readonly unreachable: readonly Unreachable[]
@@ -110,7 +113,7 @@ export async function showTransaction(
     ...resolutions.map(({ branch }) => branch),
     ...unreachable.map(({ participant }) => participant),
   ])
-  const decision = decisionOf(id, answer)
+  const decision = await decisionOf(app, participants, traces, answer)
   return {
     txid,
     transactionId: id === undefined ? undefined : formatTransactionId(id),
@@ -194,12 +197,22 @@ function waitsFor(
   return reasonOf(decision)
 }
 
-function decisionOf(
-  id: TransactionId | undefined,
+async function decisionOf(
+  app: string,
+  participants: Participants,
+  { id, marks, branches }: Traces,
   answer: AskAnswer | undefined,
-): Shown['decision'] {
-  if (answer !== undefined) return conclude(answer)
-  return id === undefined ? 'nobody-asked' : 'not-configured'
+): Promise<Shown['decision']> {
+  if (answer === undefined || id === undefined) {
+    return id === undefined ? 'nobody-asked' : 'not-configured'
+  }
+  const conclusion = conclude(answer)
+  if (conclusion !== 'abort' || answer.answer !== 'absent') return conclusion
+  // The marks were read first. A receipt is only there behind a decision.
+  if ([...marks.keys()].some((name) => name !== id.register)) return 'contradicted'
+  if (branches.length === 0) return conclusion
+  const isDistrusted = await isContradicted(app, participants, formatTransactionId(id))
+  return isDistrusted ? 'contradicted' : conclusion
 }
 
 function stateOf(

@@ -6,9 +6,10 @@
  * once for each transaction, and not again once it was silent.
  * Never: ends a branch, or repeats itself: it looks once.
  */
-import { assertNever, conclude, formatGid } from '../protocol/index.ts'
+import { assertNever, conclude, formatGid, formatTransactionId } from '../protocol/index.ts'
 import type { Conclusion, Gid } from '../protocol/index.ts'
 import type { Participant, PreparedBranch } from '../ports/index.ts'
+import { receiptElsewhere } from './elsewhere.ts'
 import { inParallel } from './in-parallel.ts'
 import { judge } from './judge.ts'
 import { LIMITS } from './limits.ts'
@@ -83,10 +84,11 @@ export async function listStanding(app: string, participants: Participants): Pro
   }
   const asking = new Asking(participants)
   await inParallel(LIMITS.recoveriesAtOnce, ours, async ({ gid, at, branch }) => {
-    const reason = isDecidersOwn(at, gid) ? 'decider-prepared' : reasonOf(await asking.ask(gid))
+    const reason = isDecidersOwn(at, gid) ? 'decider-prepared' : await asking.ask(gid)
     const doubt = inDoubtOf(at.name, gid, branch.ageMs, 'not-asked-yet')
     standing.push({ ...doubt, reason, owner: branch.owner })
   })
+  asking.distrust(standing)
   standing.sort((a, b) => b.ageMs - a.ageMs || (a.gid < b.gid ? -1 : 1))
   return { standing, unreachable }
 }
@@ -94,31 +96,65 @@ export async function listStanding(app: string, participants: Participants): Pro
 /** Questions to registers: the branches of one transaction share one. */
 class Asking {
   readonly #participants: Participants
-  readonly #asked = new Map<string, Promise<Conclusion>>()
+  readonly #asked = new Map<string, Promise<StandingReason>>()
   readonly #silent = new Set<string>()
+  /** Transactions that their registers have no row of, and may so be aborted. */
+  readonly #unwritten = new Set<string>()
 
   constructor(participants: Participants) {
     this.#participants = participants
   }
 
-  ask(gid: Gid): Promise<Conclusion> {
+  ask(gid: Gid): Promise<StandingReason> {
     const key = formatGid({ ...gid, branch: '' })
     const asked = this.#asked.get(key) ?? this.#ask(gid)
     this.#asked.set(key, asked)
     return asked
   }
 
-  async #ask(gid: Gid): Promise<Conclusion> {
+  async #ask(gid: Gid): Promise<StandingReason> {
     const register = this.#participants.get(gid.register)
-    if (register === undefined || this.#silent.has(gid.register)) return 'unclear'
-    const conclusion = conclude(await register.ask(gid))
+    if (register === undefined || this.#silent.has(gid.register)) return 'register-unclear'
+    const answer = await register.ask(gid)
+    const conclusion = conclude(answer)
     if (conclusion === 'unclear') this.#silent.add(gid.register)
-    return conclusion
+    // As recovery does: see `elsewhere.ts`.
+    if (conclusion !== 'abort' || answer.answer !== 'absent') return reasonOf(conclusion)
+    this.#unwritten.add(formatTransactionId(gid))
+    const found = await receiptElsewhere(this.#participants, gid)
+    return found === 'receipt' ? 'contradicted' : 'decided-abort'
+  }
+
+  /** As recovery does: where one decision of an epoch is lost, others may be. Changes `standing`. */
+  distrust(standing: Standing[]): void {
+    const contradicted = standing.filter(({ reason }) => reason === 'contradicted')
+    const epochs = new Set(contradicted.map(({ transactionId }) => epochOf(transactionId)))
+    for (const [at, { transactionId = '', ...rest }] of standing.entries()) {
+      if (!this.#unwritten.has(transactionId) || !epochs.has(epochOf(transactionId))) continue
+      standing[at] = { ...rest, transactionId, reason: 'contradicted' }
+    }
   }
 }
 
+/** Whether what its register has no row of may be committed all the same, since others of its epoch are. */
+export async function isContradicted(
+  app: string,
+  participants: Participants,
+  transactionId: string,
+): Promise<boolean> {
+  const { standing } = await listStanding(app, participants)
+  return standing.some(
+    (each) => each.transactionId === transactionId && each.reason === 'contradicted',
+  )
+}
+
+/** Its register and epoch: all of an id but its end. */
+function epochOf(transactionId = ''): string {
+  return transactionId.slice(0, transactionId.lastIndexOf('.'))
+}
+
 /** What recovery does, or waits for, by what the register says. */
-export function reasonOf(conclusion: Conclusion): StandingReason {
+export function reasonOf(conclusion: Conclusion | 'contradicted'): StandingReason {
   switch (conclusion) {
     case 'commit':
       return 'decided-commit'
@@ -126,6 +162,7 @@ export function reasonOf(conclusion: Conclusion): StandingReason {
       return 'decided-abort'
     case 'running':
     case 'held':
+    case 'contradicted':
       return conclusion
     case 'unclear':
       return 'register-unclear'

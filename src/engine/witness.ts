@@ -22,11 +22,28 @@ export interface WitnessFacts {
   readonly troubles: Troubles
 }
 
+export interface LookFacts extends Omit<WitnessFacts, 'register'> {
+  readonly participants: ReadonlyMap<string, Participant>
+  readonly signal: AbortSignal
+}
+
+/** Every receipt of a participant that is older, page by page. @throws when they can't be read */
+export async function lookThroughReceipts(facts: LookFacts, olderThanMs: number): Promise<void> {
+  const { participant, participants, signal } = facts
+  let from: string | undefined
+  do {
+    const page = await participant.memory.receipts(olderThanMs, from)
+    for (const [name, marks] of Map.groupBy(page.marks, (mark) => mark.register)) {
+      const register = participants.get(name)
+      // Its own processes have it configured.
+      if (register !== undefined) await lookForDecisions({ ...facts, register }, marks)
+    }
+    from = page.next
+  } while (from !== undefined && !signal.aborted)
+}
+
 /** Never rejects. `marks` were read durably at the participant. */
-export async function lookForDecisions(
-  facts: WitnessFacts,
-  marks: readonly ReceiptMark[],
-): Promise<void> {
+async function lookForDecisions(facts: WitnessFacts, marks: readonly ReceiptMark[]): Promise<void> {
   const { register, troubles } = facts
   const txids = marks.map(({ txid }) => txid)
   const decided = await troubles.attempt(register.name, () => register.memory.present(txids))

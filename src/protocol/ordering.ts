@@ -50,6 +50,7 @@ export type OwnerFact =
 /** Messages of whoever recovers one prepared branch. */
 export type RecoveryMessage =
   | 'ask-register'
+  | 'look-for-receipts'
   | 'commit-prepared'
   | 'rollback-prepared'
   | 'ask-receipt'
@@ -61,6 +62,10 @@ export type RecoveryFact =
   | 'the register says commit'
   /** Found so, or absent while the register remembers the epoch. */
   | 'the register says abort'
+  /** Its answer was about a row that is missing. */
+  | 'the register has no row'
+  /** It has a row, or no other participant was seen to have the receipt, asked after it. */
+  | 'nothing contradicts the register'
   /** COMMIT PREPARED was answered "does not exist". */
   | 'the branch was missing'
   /** Our own row took the receipt's key: it never committed here, and is not prepared. */
@@ -202,9 +207,17 @@ export const RECOVERY_ORDERING: Table<RecoveryMessage, RecoveryFact> = {
     after: ['the register says commit'],
     because: 'a prepared branch ends only by obeying the register',
   },
+  'look-for-receipts': {
+    after: ['the register says abort', 'the register has no row'],
+    because:
+      'a receipt is only visible after its decision, which stays until this branch has ended: one that ' +
+      'is seen now is proof that the register lost the row',
+  },
   'rollback-prepared': {
-    after: ['the register says abort'],
-    because: 'never by a time-out, and a missing row means abort only as *Memory* says',
+    after: ['the register says abort', 'nothing contradicts the register'],
+    because:
+      'never by a time-out, and a missing row means abort only as *Memory* says; which a backup that ' +
+      'was put back without a word can’t know',
   },
   'ask-receipt': {
     after: ['the branch was missing'],

@@ -2,7 +2,8 @@
  * Recovery of one prepared branch, by any process that sees it listed.
  *
  * Owns: what a recoverer asks, in which order, and what it may do with the answers.
- * Promises: a branch ends only by obeying its register. What can't be settled now ends the round
+ * Promises: a branch ends only by obeying its register; and it is not rolled back for want of a row while
+ * another participant is seen to have applied the transaction. What can't be settled now ends the round
  * with a reason, and the next scan starts a new one.
  * Never: uses age, silence or an unclear answer as a reason to end a branch.
  */
@@ -17,6 +18,10 @@ type Knowledge = 'unasked' | 'asking' | Conclusion
 export interface RecoveryState {
   readonly role: 'voter' | 'decider'
   readonly register: Knowledge
+  /** Whether the register's answer was a row that it has. */
+  readonly row: 'unasked' | 'found' | 'none'
+  /** Whether another participant is seen to have the receipt, or that of another lost decision of its epoch. */
+  readonly elsewhere: 'unasked' | 'looking' | 'no receipt' | 'receipt'
   readonly ending: 'unsent' | 'commit sent' | 'rollback sent' | EndAnswer['answer']
   /** Which end was sent, once one was. */
   readonly obeyed: 'nothing' | 'commit' | 'abort'
@@ -33,6 +38,12 @@ export type Verdict =
   | 'lost-vote'
   /** The register remembers the epoch, and lost a row that it had: it was set back. */
   | 'lost-decision'
+  /**
+   * The register has no row and remembers the epoch, which means abort; and another participant has a
+   * receipt of that epoch without its decision, which is only there behind a commit. One of them was set
+   * back: a person must look.
+   */
+  | 'contradicted'
   /** Somebody else has rolled it back, as the register says. */
   | 'gone'
   /**
@@ -49,6 +60,7 @@ export type Verdict =
 export type RecoveryEvent =
   | { readonly type: 'start' }
   | { readonly type: 'register-asked'; readonly answer: AskAnswer }
+  | { readonly type: 'receipts-looked-for'; readonly answer: 'no receipt' | 'receipt' }
   | { readonly type: 'ended'; readonly answer: EndAnswer }
   | { readonly type: 'receipt-asked'; readonly answer: AskAnswer }
 
@@ -60,6 +72,8 @@ export interface RecoveryStep {
 export const LISTED: RecoveryState = {
   role: 'voter',
   register: 'unasked',
+  row: 'unasked',
+  elsewhere: 'unasked',
   ending: 'unsent',
   obeyed: 'nothing',
   receipt: 'unasked',
@@ -88,10 +102,13 @@ function learn(state: RecoveryState, event: RecoveryEvent): RecoveryState {
       return state
     case 'register-asked': {
       if (state.registerAgain !== 'asking') {
-        return { ...state, register: conclude(event.answer) }
+        const row = event.answer.answer === 'found' ? 'found' : 'none'
+        return { ...state, register: conclude(event.answer), row }
       }
       return { ...state, registerAgain: readAgain(event.answer) }
     }
+    case 'receipts-looked-for':
+      return { ...state, elsewhere: event.answer }
     case 'ended':
       return { ...state, ending: event.answer.answer }
     case 'receipt-asked':
@@ -124,6 +141,9 @@ function send(state: RecoveryState, ordering: Table<RecoveryMessage, RecoveryFac
     const next = { ...state, ending: 'commit sent', obeyed: 'commit' } as const
     return { state: next, effects: ['commit-prepared'] }
   }
+  if (state.elsewhere === 'unasked' && may('look-for-receipts')) {
+    return { state: { ...state, elsewhere: 'looking' }, effects: ['look-for-receipts'] }
+  }
   if (state.ending === 'unsent' && may('rollback-prepared')) {
     const next = { ...state, ending: 'rollback sent', obeyed: 'abort' } as const
     return { state: next, effects: ['rollback-prepared'] }
@@ -146,6 +166,11 @@ function holds(fact: RecoveryFact, state: RecoveryState): boolean {
       return state.register === 'commit'
     case 'the register says abort':
       return state.register === 'abort'
+    case 'the register has no row':
+      return state.row === 'none'
+    case 'nothing contradicts the register':
+      // Only an abort that rests on a missing row can be wrong.
+      return state.register !== 'abort' || state.row !== 'none' || state.elsewhere === 'no receipt'
     case 'the branch was missing':
       return state.role === 'voter' && state.obeyed === 'commit' && state.ending === 'missing'
     case 'the receipt is absent':
@@ -170,6 +195,7 @@ function verdict(state: RecoveryState): Verdict | 'open' {
     case 'unclear':
       return 'register-unclear'
     case 'abort':
+      if (state.elsewhere === 'receipt') return 'contradicted'
       return endedVerdict(state, 'rolled-back')
     case 'commit':
       return endedVerdict(state, 'committed')

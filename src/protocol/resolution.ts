@@ -39,6 +39,8 @@ export interface ResolutionFacts {
   readonly registerIs: 'expected' | 'called lost'
   /** Participants other than the register where the transaction has applied its part. */
   readonly receipts: readonly string[]
+  /** Whether the register's memory of the epoch is contradicted by a receipt, of this or another transaction. */
+  readonly memory: 'as it says' | 'contradicted'
   /** Participants other than the register whose marks could not be read. */
   readonly unread: readonly string[]
   /** Branches that are prepared, by participant's name. */
@@ -60,6 +62,8 @@ export type Refusal =
   | 'decided-abort'
   /** No row, and its epoch is remembered: an abort, which recovery knows without a person. */
   | 'remembered'
+  /** The same, and a participant has applied this one, or another of its epoch: the register was set back. */
+  | 'contradicted'
   | 'running'
   | 'register-silent'
 
@@ -87,7 +91,7 @@ function refusalOf(facts: ResolutionFacts): Refusal | undefined {
   return facts.unread.length > 0 ? 'participant-unread' : undefined
 }
 
-function registerRefusal({ register, registerIs }: ResolutionFacts): Refusal | undefined {
+function registerRefusal({ register, registerIs, memory }: ResolutionFacts): Refusal | undefined {
   if (register.answer === 'not-configured' || register.answer === 'unknown') {
     return registerIs === 'called lost' ? undefined : 'register-silent'
   }
@@ -95,7 +99,7 @@ function registerRefusal({ register, registerIs }: ResolutionFacts): Refusal | u
   const concluded = conclude(register)
   switch (concluded) {
     case 'abort':
-      return 'remembered'
+      return memory === 'contradicted' ? 'contradicted' : 'remembered'
     case 'running':
       return 'running'
     case 'held':
@@ -111,13 +115,4 @@ function registerRefusal({ register, registerIs }: ResolutionFacts): Refusal | u
 
 function isSilent({ answer }: ResolutionFacts['register']): boolean {
   return answer === 'unknown' || answer === 'not-configured'
-}
-
-/** What a register's row says of a decision that was taken without it. */
-export function contradicts(
-  byHand: Wish,
-  row: 'commit' | 'abort' | 'none',
-): 'lost-vote' | 'lost-decision' | undefined {
-  if (byHand === 'abort') return row === 'commit' ? 'lost-vote' : undefined
-  return row === 'commit' ? undefined : 'lost-decision'
 }

@@ -69,6 +69,7 @@ export const DOUBTFUL_AFTER_MS = 60_000
 /** What ends only when a person does something. */
 const WAITS_FOR_A_PERSON: readonly InDoubtReason[] = [
   'held',
+  'contradicted',
   'not-owner',
   'unreadable',
   'register-not-configured',

@@ -13,7 +13,7 @@ import {
 } from '../protocol/index.ts'
 import type { TransactionId } from '../protocol/index.ts'
 import type { Participant, World } from '../ports/index.ts'
-import { LIMITS, backoffMs, unlessAborted } from '../engine/index.ts'
+import { LIMITS, backoffMs, receiptElsewhere, unlessAborted } from '../engine/index.ts'
 import { between, quote } from './options.ts'
 
 /** What became of a transaction. */
@@ -30,6 +30,11 @@ export type UnknownReason =
   | 'unreachable'
   /** A branch of it is prepared, and its register does not remember its epoch: left for a person. */
   | 'held'
+  /**
+   * Its register has no row of it and remembers its epoch, which means aborted; and another participant
+   * has applied it. One of the two was set back.
+   */
+  | 'contradicted'
   /** It is over for longer than the retention, or its register was set back: nobody remembers. */
   | 'forgotten'
   /** The id names no register, and no participant has a decision under it. */
@@ -136,12 +141,17 @@ async function askRegister(
   if (register === undefined || id.app !== app) {
     return { outcome: 'unknown', reason: 'register-not-configured' }
   }
-  const conclusion = conclude(await register.ask(id))
+  const answer = await register.ask(id)
+  const conclusion = conclude(answer)
   switch (conclusion) {
     case 'commit':
       return { outcome: 'committed' }
-    case 'abort':
-      return { outcome: 'aborted' }
+    case 'abort': {
+      const isApplied =
+        answer.answer === 'absent' &&
+        (await receiptElsewhere(participants, { ...id, branch: id.register })) === 'receipt'
+      return isApplied ? { outcome: 'unknown', reason: 'contradicted' } : { outcome: 'aborted' }
+    }
     case 'running':
       return { outcome: 'unknown', reason: 'running' }
     case 'held':

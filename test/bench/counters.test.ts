@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import pg from 'pg'
 import { eventually } from '../../harness/eventually.ts'
-import { POOL_APPLICATION } from '../../bench/contenders.ts'
+import { POOL_APPLICATION } from '../../bench/contender.ts'
 import type { ContenderName } from '../../bench/contenders.ts'
 import { MessageMeter, count, readServer } from '../../bench/counters.ts'
 import { Stage } from '../../bench/stage.ts'
@@ -13,7 +13,7 @@ let ledger: Ledger
 
 beforeAll(async () => {
   stage = await Stage.open(new Map())
-  ledger = new Ledger(stage.control.orders, stage.control.stock)
+  ledger = new Ledger(stage)
 })
 
 afterAll(async () => {

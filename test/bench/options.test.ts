@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { HELP, readArguments } from '../../bench/options.ts'
-import { CONTENDER_NAMES, GUARANTEE_NAMES } from '../../bench/contenders.ts'
+import { CONTENDER_NAMES, GUARANTEE_NAMES, PAIR_NAMES } from '../../bench/contenders.ts'
 
 describe('the arguments of npm run bench', () => {
   test('none: everyone, everywhere, on servers of our own', () => {
@@ -13,6 +13,7 @@ describe('the arguments of npm run bench', () => {
         rounds: undefined,
         pace: 'full',
         urls: new Map(),
+        binlog: 'off',
         json: undefined,
         growth: 100_000,
       },
@@ -42,6 +43,7 @@ describe('the arguments of npm run bench', () => {
           ['orders', orders],
           ['stock', stock],
         ]),
+        binlog: 'off',
         json: 'f',
         growth: 100_000,
       },
@@ -64,6 +66,31 @@ describe('the arguments of npm run bench', () => {
       kind: 'guarantees',
       options: { contenders: ['with-marks', 'assent-receipt'], addedMs: [1] },
     })
+  })
+
+  test('--pairs: PostgreSQL and MariaDB beside two of PostgreSQL, on servers of our own or given', () => {
+    expect(readArguments(['--pairs'])).toMatchObject({
+      kind: 'pairs',
+      options: { contenders: PAIR_NAMES, addedMs: [0, 1, 10], binlog: 'off' },
+    })
+    const mariadb = 'mysql://a/b'
+    const given = [
+      '--pairs',
+      '--binlog',
+      '--only=by-hand,mixed-by-hand',
+      `--url=mariadb=${mariadb}`,
+    ]
+    expect(readArguments(given)).toMatchObject({
+      kind: 'pairs',
+      options: {
+        contenders: ['by-hand', 'mixed-by-hand'],
+        urls: new Map([['mariadb', mariadb]]),
+        binlog: 'on',
+      },
+    })
+    for (const alone of [['--binlog'], [`--url=mariadb=${mariadb}`], ['--only=mixed-by-hand']]) {
+      expect(readArguments(alone)).toMatchObject({ kind: 'wrong' })
+    }
   })
 
   test('only those of the same table can be compared, and a profile can be taken of anyone', () => {
@@ -106,7 +133,9 @@ describe('the arguments of npm run bench', () => {
   })
 
   test('the help names every contender and fits a terminal', () => {
-    for (const name of [...CONTENDER_NAMES, ...GUARANTEE_NAMES]) expect(HELP).toContain(name)
+    for (const name of [...CONTENDER_NAMES, ...GUARANTEE_NAMES, ...PAIR_NAMES]) {
+      expect(HELP).toContain(name)
+    }
     expect(HELP.split('\n').filter((line) => line.length > 100)).toEqual([])
   })
 })

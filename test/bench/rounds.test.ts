@@ -13,7 +13,7 @@ let umpire: Umpire
 
 beforeAll(async () => {
   stage = await Stage.open(new Map())
-  const ledger = new Ledger(stage.control.orders, stage.control.stock)
+  const ledger = new Ledger(stage)
   umpire = { ledger, servers: stage.servers, signal: new AbortController().signal }
 })
 

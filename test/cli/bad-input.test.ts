@@ -36,7 +36,7 @@ afterAll(() => {
 
 /** A command, how it ends, and what it says. */
 const CASES: readonly (readonly [string, keyof typeof EXIT_CODES, RegExp])[] = [
-  ['lst', 'usage', /unknown command 'lst' \(Did you mean list\?\)/],
+  ['lst', 'usage', /unknown command 'lst' \(Did you mean one of list, lost\?\)/],
   ['list --al', 'usage', /unknown option '--al' \(Did you mean --all\?\)/],
   ['show', 'usage', /missing required argument 'id'/],
   ['list --config a.json --app shop', 'usage', /--config contradicts --app/],
@@ -79,6 +79,8 @@ const CASES: readonly (readonly [string, keyof typeof EXIT_CODES, RegExp])[] = [
   ['list --config down.json', 'unreachable', /^assent: Participant orders: no connection could be/],
   ['recover --config down.json', 'unreachable', /^assent: Participant orders: no connection could/],
   ['migrate --config down.json', 'unreachable', /^assent: Participant orders: no connection could/],
+  // An id that looks like a flag.
+  ['show -w27Qu6o5yD-cuOuix8e --config down.json', 'unreachable', /no connection could be had/],
 ]
 
 /** Each start costs a third of a second: the first of each kind here, all of them in the long tests. */

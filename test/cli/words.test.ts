@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { completionFor } from '../../src/cli/completion.ts'
 import { adviseDecider } from '../../src/cli/decider-advice.ts'
 import { EXIT_CODES, exitCodesText, worst } from '../../src/cli/exit-codes.ts'
+import { isTooOld } from '../../src/cli/node-version.ts'
 import { makeProgram } from '../../src/cli/program.ts'
 import { durationOf } from '../../src/cli/words.ts'
 import { planResolution } from '../../src/protocol/index.ts'
@@ -118,7 +119,8 @@ describe('a decision by hand', () => {
             lists.flatMap((prepared) =>
               (['allowed', 'of another owner'] as const).flatMap((ends) =>
                 (['prepared', 'not prepared'] as const).map((decider) => {
-                  const known = { wish, register, registerIs, receipts, unread }
+                  const memory = receipts.length > 0 ? 'contradicted' : 'as it says'
+                  const known = { wish, register, registerIs, receipts, memory, unread } as const
                   return { ...known, prepared, ends, decider }
                 }),
               ),
@@ -154,6 +156,7 @@ describe('a decision by hand', () => {
       register: { answer: 'absent', memory: 'forgotten' },
       registerIs: 'expected',
       receipts: [],
+      memory: 'as it says',
       unread: [],
       prepared: ['stock'],
       ends: 'allowed',
@@ -161,10 +164,24 @@ describe('a decision by hand', () => {
     }
     expect(planResolution(held)).toEqual({ plan: 'decide-there' })
     expect(planResolution({ ...held, wish: 'commit' })).toEqual({ plan: 'decide-there' })
+    const absent = { answer: 'absent', memory: 'remembered' } as const
+    expect(planResolution({ ...held, register: absent, memory: 'contradicted' })).toEqual({
+      plan: 'refuse',
+      why: 'contradicted',
+    })
     const lost = { answer: 'unknown', cause: undefined } as const
     expect(planResolution({ ...held, register: lost })).toEqual({
       plan: 'refuse',
       why: 'register-silent',
     })
   })
+})
+
+test.each([
+  ['20.20.2', true],
+  ['22.18.9', true],
+  ['22.19.0', false],
+  ['24.0.0', false],
+])('Node %s is too old: %s', (running, expected) => {
+  expect(isTooOld('>=22.19', running)).toBe(expected)
 })

@@ -175,7 +175,9 @@ describe('a register that can’t be reached', () => {
     const shop = await openDatabases()
     const lost = { orders: { url: 'postgres://nobody:secret@127.0.0.1:1/none' }, stock: shop.stock }
     const without = assentOn(lost)
-    const { id } = await leaveHeld(shop)
+    const leftover = await leaveBehind(shop, 'voted')
+    leftover.vanish()
+    const { id } = leftover
     const listed = await without('list')
     expect(listed).toMatchObject({ code: 8 })
     expect(listed.out).toContain("orders can't be asked; recovery waits until it can.")
@@ -190,10 +192,13 @@ describe('a register that can’t be reached', () => {
     for (const each of [listed, silent, done]) {
       expect(each.out + each.errors).not.toContain('secret')
     }
-    // It comes back, and has no such decision.
+    // It comes back, and remembers that it never decided so.
     const back = await assentOn(shop)('list')
     expect(back).toMatchObject({ code: 10 })
     expect(back.errors).toMatch(/^assent: ALARM: .* decided commit .* now has nothing/)
+    // It remembers nothing: that it was lost is what was said.
+    await shop.orders.sql('delete from assent.epoch')
+    expect(await assentOn(shop)('list')).toMatchObject({ code: 0 })
   })
 
   test('is an alarm when it comes back with a commit that was aborted by hand', async () => {

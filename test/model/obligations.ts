@@ -58,6 +58,10 @@ export const CHECKED_BY: Readonly<Record<string, readonly Check[]>> = {
   'two-phase: tell-unknown without “waiting is over”': found('patient', 6),
   'recovery: commit-prepared without “the register says commit”': found('atomic', 9),
   'recovery: rollback-prepared without “the register says abort”': found('atomic', 10),
+  // The model has one voter: nobody else can have a receipt.
+  'recovery: look-for-receipts without “the register says abort”': TABLE,
+  'recovery: look-for-receipts without “the register has no row”': TABLE,
+  'recovery: rollback-prepared without “nothing contradicts the register”': ['table', 'property'],
   // Two questions for nothing, and no harm: 600,000 worlds keep every promise.
   'recovery: ask-receipt without “the branch was missing”': TABLE,
   'recovery: ask-register-again without “the receipt is absent”': found('no false alarm', 11),

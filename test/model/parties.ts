@@ -215,7 +215,7 @@ function recovererLearns(
 ): World {
   const before = world.clients[name].machine
   if (before === 'none') return world
-  const stepped = machines.recovery.step(before, word, event)
+  const stepped = withoutOthers(machines, machines.recovery.step(before, word, event))
   const { node, effects } = stepped
   const { register, verdict } = node.state
   const drawn = event.type === 'register-asked' && (register === 'commit' || register === 'abort')
@@ -226,10 +226,21 @@ function recovererLearns(
   return name === 'the owner’s recovery' ? handedBack(ended, machines, verdict) : ended
 }
 
+/** The model has one voter: nobody else can have a receipt. */
+function withoutOthers(
+  machines: Machines,
+  stepped: Stepped<recovery.RecoveryState, RecoveryMessage>,
+): Stepped<recovery.RecoveryState, RecoveryMessage> {
+  if (!stepped.effects.includes('look-for-receipts')) return stepped
+  const answer = { type: 'receipts-looked-for', answer: 'no receipt' } as const
+  return machines.recovery.step(stepped.node, 'no receipt', answer)
+}
+
 const DOINGS: Readonly<Record<RecoveryMessage, Doing>> = {
   'ask-register': 'D:sent',
   'ask-register-again': 'D:sent',
   'ask-receipt': 'P:sent',
+  'look-for-receipts': 'idle',
   'commit-prepared': 'commit',
   'rollback-prepared': 'rollback',
   'alarm-lost-vote': 'idle',
@@ -258,6 +269,7 @@ function handedBack(world: World, machines: Machines, verdict: recovery.Verdict)
     case 'forgotten':
       return ownerLearns(world, machines, 'lost', { type: 'recovered', branch, result: 'lost' })
     case 'held':
+    case 'contradicted':
       return world
     case 'running':
     case 'register-unclear':

@@ -66,6 +66,8 @@ function recoveryAnswer(message: RecoveryMessage, still: Still): recovery.Recove
       return { type: 'register-asked', answer: asked(still, 'D') }
     case 'ask-receipt':
       return { type: 'receipt-asked', answer: asked(still, 'P') }
+    case 'look-for-receipts':
+      return { type: 'receipts-looked-for', answer: 'no receipt' }
     case 'commit-prepared':
     case 'rollback-prepared': {
       const { branches } = still

@@ -152,6 +152,8 @@ function recoveryAnswer(message: RecoveryMessage, tape: Tape): recovery.Recovery
       return { type: 'register-asked', answer: tape.pick(ASKS) }
     case 'ask-receipt':
       return { type: 'receipt-asked', answer: tape.pick(ASKS) }
+    case 'look-for-receipts':
+      return { type: 'receipts-looked-for', answer: tape.pick(['no receipt', 'receipt']) }
     case 'commit-prepared':
     case 'rollback-prepared':
       return { type: 'ended', answer: tape.pick(ENDS) }
@@ -176,6 +178,9 @@ describe('a round of recovery, whatever is answered', () => {
         sent.push(...effects)
         expect(new Set(sent).size).toBe(sent.length)
         expect(state.verdict === 'lost-vote').toBe(sent.includes('alarm-lost-vote'))
+        expect(state.verdict === 'contradicted').toBe(state.elsewhere === 'receipt')
+        const isContradicted = state.elsewhere === 'receipt' && sent.includes('rollback-prepared')
+        expect(isContradicted).toBe(false)
         const after = recovery.step(state, { type: 'start' })
         expect(after).toEqual({ state, effects: [] })
       }),

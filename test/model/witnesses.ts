@@ -116,10 +116,19 @@ const COMMITTING: recovery.RecoveryState = {
 const MISSED: recovery.RecoveryState = { ...COMMITTING, ending: 'missing' }
 const UNRECEIPTED: recovery.RecoveryState = { ...MISSED, receipt: 'absent' }
 
+/** The register has no row, and what that means. */
+const WITHOUT_ROW = { ...LISTED, row: 'none' } as const
+const CONTRADICTED: recovery.RecoveryState = {
+  ...WITHOUT_ROW,
+  register: 'abort',
+  elsewhere: 'receipt',
+}
+
 export const RECOVERY_READY: Readonly<Record<RecoveryMessage, recovery.RecoveryState>> = {
   'ask-register': LISTED,
   'commit-prepared': { ...LISTED, register: 'commit' },
-  'rollback-prepared': { ...LISTED, register: 'abort' },
+  'look-for-receipts': { ...WITHOUT_ROW, register: 'abort' },
+  'rollback-prepared': { ...WITHOUT_ROW, register: 'abort', elsewhere: 'no receipt' },
   'ask-receipt': MISSED,
   'ask-register-again': UNRECEIPTED,
   'alarm-lost-vote': { ...UNRECEIPTED, registerAgain: 'commit' },
@@ -128,7 +137,14 @@ export const RECOVERY_READY: Readonly<Record<RecoveryMessage, recovery.RecoveryS
 export const RECOVERY_WITNESSES: Witnesses<RecoveryMessage, recovery.RecoveryState> = {
   'ask-register': {},
   'commit-prepared': { 'the register says commit': ASKING },
-  'rollback-prepared': { 'the register says abort': ASKING },
+  'look-for-receipts': {
+    'the register says abort': { ...WITHOUT_ROW, register: 'held' },
+    'the register has no row': { ...LISTED, register: 'abort', row: 'found' },
+  },
+  'rollback-prepared': {
+    'the register says abort': ASKING,
+    'nothing contradicts the register': CONTRADICTED,
+  },
   'ask-receipt': { 'the branch was missing': { ...COMMITTING, ending: 'done' } },
   'ask-register-again': { 'the receipt is absent': { ...MISSED, receipt: 'found' } },
   'alarm-lost-vote': {

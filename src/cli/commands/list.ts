@@ -5,7 +5,7 @@ import { isNotOurs } from '../../engine/index.ts'
 import type { Standing, StandingReason } from '../../engine/index.ts'
 import { worst } from '../exit-codes.ts'
 import type { ExitName } from '../exit-codes.ts'
-import { inSession, sayContradictions, sayUnreachable } from '../session.ts'
+import { inSession, sayContradicted, sayContradictions, sayUnreachable } from '../session.ts'
 import type { CommonFlags } from '../session.ts'
 import { durationOf, errorJson, sentenceOf, tableOf } from '../words.ts'
 
@@ -33,8 +33,16 @@ export function list(flags: ListFlags): Promise<ExitName> {
     }
     const others = standing.length - shown.length
     if (others > 0) say.text(`${others} of other apps, or unreadable: assent list --all\n`)
-    return worst(sayUnreachable(say, unreachable), sayContradictions(say, contradictions))
+    return worst(
+      sayUnreachable(say, unreachable),
+      sayContradictions(say, contradictions),
+      sayContradicted(say, standing.filter(isContradicted)),
+    )
   })
+}
+
+export function isContradicted({ reason }: Standing): boolean {
+  return reason === 'contradicted'
 }
 
 export function standingJson({ ageMs, ...rest }: Standing): object {

@@ -5,10 +5,10 @@ import { isNotOurs } from '../../engine/index.ts'
 import type { Recovered } from '../../engine/index.ts'
 import { CommandError, worst } from '../exit-codes.ts'
 import type { ExitName } from '../exit-codes.ts'
-import { inSession, sayContradictions, sayUnreachable } from '../session.ts'
+import { inSession, sayContradicted, sayContradictions, sayUnreachable } from '../session.ts'
 import type { CommonFlags, Session } from '../session.ts'
 import { errorJson, tableOf } from '../words.ts'
-import { standingJson, standingText } from './list.ts'
+import { isContradicted, standingJson, standingText } from './list.ts'
 
 export function recover(flags: CommonFlags): Promise<ExitName> {
   return inSession(flags, async (session) => {
@@ -66,6 +66,7 @@ async function tell(
     alarms.length > 0 ? 'alarm' : 'ok',
     sayUnreachable(say, unreachable),
     sayContradictions(say, contradictions),
+    sayContradicted(say, standing.filter(isContradicted)),
   )
 }
 

@@ -81,6 +81,7 @@ function refused({ transactionId, why, facts }: Refused): CommandError {
     refusalOf(why, {
       id: transactionId,
       wish: facts.wish,
+      registerIs: facts.registerIs,
       register: transactionId.split('.')[2] ?? 'its register',
       receipts: facts.receipts,
       unread: facts.unread,

@@ -1,6 +1,7 @@
 /**
  * `assent migrate` and `assent restored NAME`.
  */
+import { AssentError } from '../../protocol/index.ts'
 import { CommandError } from '../exit-codes.ts'
 import type { ExitName } from '../exit-codes.ts'
 import { inSession, sayUnreachable } from '../session.ts'
@@ -38,7 +39,7 @@ export function restored(name: string, flags: PrintFlags): Promise<ExitName> {
     try {
       sql = await participant.restored({ print })
     } catch (error) {
-      throw new CommandError('unreachable', messageOf(error))
+      throw new CommandError(exitOf(error), messageOf(error))
     }
     say.json({ participant: name, sql, done: !print })
     say.text(
@@ -48,4 +49,10 @@ export function restored(name: string, flags: PrintFlags): Promise<ExitName> {
     )
     return 'ok'
   })
+}
+
+/** A database that answers, and refuses, was reached. */
+function exitOf(error: unknown): ExitName {
+  const isRefused = error instanceof AssentError && error.code !== 'ASSENT_UNREACHABLE'
+  return isRefused ? 'refused' : 'unreachable'
 }

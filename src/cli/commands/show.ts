@@ -5,7 +5,7 @@ import { assertNever } from '../../protocol/index.ts'
 import type { Shown, ShownBranch } from '../../engine/index.ts'
 import { CommandError, worst } from '../exit-codes.ts'
 import type { ExitName } from '../exit-codes.ts'
-import { inSession, sayContradictions, sayUnreachable } from '../session.ts'
+import { inSession, sayContradicted, sayContradictions, sayUnreachable } from '../session.ts'
 import type { CommonFlags } from '../session.ts'
 import { durationOf, errorJson, sentenceOf, tableOf } from '../words.ts'
 
@@ -25,7 +25,11 @@ export function show(id: string, flags: CommonFlags): Promise<ExitName> {
     const { unreachable, ...rest } = shown
     say.json({ ...rest, unreachable: unreachable.map(errorJson), contradictions })
     say.text(shownText(shown))
-    return worst(sayUnreachable(say, unreachable), sayContradictions(say, contradictions))
+    return worst(
+      sayUnreachable(say, unreachable),
+      sayContradictions(say, contradictions),
+      sayContradicted(say, shown.decision === 'contradicted' ? [shown] : []),
+    )
   })
 }
 
@@ -57,6 +61,8 @@ function decisionText({ decision, register, branches }: Shown): string {
       return row === undefined
         ? `abort: ${at} has no row, remembers its epoch, and so it can never commit`
         : `abort, read at ${at} (${row})`
+    case 'contradicted':
+      return `not to be known: ${at} has no row, and has lost decisions that another database has applied`
     case 'running':
       return `none yet: its transaction is still open at ${at}`
     case 'held':
@@ -81,8 +87,8 @@ function stateText(
       return `voted yes, prepared for ${durationOf(ageMs)}, owned by ${owner ?? 'unknown'}`
     case 'applied':
       return role === 'decider'
-        ? `has the decision (${mark?.decision ?? ''}), for ${durationOf(mark?.ageMs)}`
-        : `applied: its receipt is there, for ${durationOf(mark?.ageMs)}`
+        ? `has the decision (${mark?.decision ?? ''}), written ${durationOf(mark?.ageMs)} ago`
+        : `applied: its receipt is there, written ${durationOf(mark?.ageMs)} ago`
     case 'nothing':
       return decision === 'running'
         ? 'nothing prepared, and nothing committed yet'
@@ -105,6 +111,7 @@ function nextText({ branches, register, decision }: Shown): string {
       : `${participant}: ${sentenceOf(waitsFor, { register, owner: owner ?? 'another' })}.`,
   )
   if (sentences.length > 0) return sentences.join('\n')
+  if (decision === 'contradicted') return 'Nothing of it is prepared: recovery can do nothing.'
   const isBlind = branches.some(({ state }) => state === 'unreachable')
   if (isBlind) return 'Nothing of it is prepared where that can be told.'
   return decision === 'running'

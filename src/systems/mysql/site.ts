@@ -112,9 +112,11 @@ export class Site {
     const sql = `DELETE FROM ${this.#names.epoch};`
     if (options.print) return sql
     try {
-      await this.#connections.use((connection) =>
-        connection.acknowledged(() => connection.rows(`DELETE FROM ${this.#names.epoch}`)),
-      )
+      await this.#connections.use(async (connection) => {
+        // Without tables, as in a new database in its place, there is nothing that it could remember.
+        if (!(await this.#hasTables(connection))) return
+        await connection.acknowledged(() => connection.rows(`DELETE FROM ${this.#names.epoch}`))
+      })
     } catch (error) {
       throw this.#explain(error)
     }

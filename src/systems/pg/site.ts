@@ -91,7 +91,11 @@ export class Site {
     const sql = restoredSql(this.#names)
     if (options.print) return sql
     try {
-      await this.#connections.use((connection) => acknowledged(connection, [{ text: sql }]))
+      await this.#connections.use(async (connection) => {
+        // Without tables, as in a new database in its place, there is nothing that it could remember.
+        const [exists] = await row(connection, existsSql(this.#names))
+        if (exists === 't') await acknowledged(connection, [{ text: sql }])
+      })
     } catch (error) {
       throw this.#explain(error)
     }
