@@ -12,12 +12,12 @@ import { describeSystem } from './system-contract.ts'
 import type { SystemDatabase } from './system-contract.ts'
 
 describeSystem({
-  name: 'mysql2 on MariaDB',
+  name: 'mysql2 on MariaDB, messages joined',
   noticesEscape: 'at its mark',
   open: async () => open(await freshMariadb('maria'), 'mysql2'),
 })
 describeSystem({
-  name: 'mariadb on MariaDB with a binary log',
+  name: 'mariadb on MariaDB with a binary log, messages single as on MySQL',
   noticesEscape: 'at its mark',
   open: async () => open(await freshMariadb('mariaBinlog'), 'mariadb'),
 })
@@ -29,11 +29,14 @@ function participantOf(
 ): Participant {
   // The tables are the database's own: the server is shared by other tests.
   const schema = database.name
-  if (driver === 'mysql2') return mysql2(database.pool, { schema }).open(context)
+  if (driver === 'mysql2') {
+    return mysql2(database.pool, { schema, statements: 'joined' }).open(context)
+  }
   const { hostname, port, username, password } = new URL(database.url)
   const connect = (): Promise<object> =>
     createConnection({ host: hostname, port: Number(port), user: username, password })
-  return mariadb(database.connector(), { schema, connect }).open(context)
+  const options = { schema, statements: 'single', connect } as const
+  return mariadb(database.connector(), options).open(context)
 }
 
 async function open(

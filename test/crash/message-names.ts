@@ -14,7 +14,7 @@ export type Kind =
   | 'facts'
   /** BEGIN, the first statement behind it, and between them the claim if this branch decides. */
   | 'begin'
-  /** The idle time-out of a branch on MySQL, before its XA START. */
+  /** The idle time-out of a branch on MySQL, before its XA START, where that is another message. */
   | 'session'
   | 'work'
   /** A claim that did not go along with BEGIN, or has to become another one. */
@@ -22,7 +22,10 @@ export type Kind =
   /** What must be true of COMMIT where the claim went along with BEGIN, asked beforehand. */
   | 'secure'
   | 'vote'
-  /** On MySQL: XA END behind the claim; and behind the receipt, which is a message of its own there. */
+  /**
+   * On MySQL: XA END behind the claim; and behind the receipt, which is a message of its own there. On
+   * MariaDB it is in one message with the claim or the receipt, and named as that is.
+   */
   | 'seal'
   | 'receipt'
   | 'end-work'

@@ -20,7 +20,7 @@ export class MysqlMessageNames {
 
   name(participant: string, { statements }: FrontendMessage, ordinal: number): string | undefined {
     const text = statements[0]?.sql ?? ''
-    if (IDLE.test(text)) this.#branches.add(ordinal)
+    if (LENT.test(text)) this.#branches.add(ordinal)
     const kind = this.#branches.has(ordinal) ? kindOnBranch(text) : this.#kindOfService(text)
     if (kind === undefined) return undefined
     const stem = `${participant} ${kind}`
@@ -38,13 +38,19 @@ export class MysqlMessageNames {
   }
 }
 
-/** The first that is said on a connection when it is lent to a branch; 0 when it is given back. */
-const IDLE = /^SET SESSION idle_transaction_timeout = [1-9]/
+/**
+ * The first that is said on a connection when it is lent to a branch: the idle time-out, in a message of its
+ * own or joined with XA START. 0 when it is given back.
+ */
+const LENT = /^(BEGIN NOT ATOMIC )?SET SESSION idle_transaction_timeout = [1-9]/
 const GIVEN_BACK = 'SET SESSION idle_transaction_timeout = 0'
+/** Of statements that are joined in one message, the one that names it. */
+const JOINED = /^BEGIN NOT ATOMIC (?:SET SESSION [^;]*; |SET TRANSACTION [^;]*; )*(.*); END$/s
 
-function kindOnBranch(text: string): Kind | undefined {
+function kindOnBranch(message: string): Kind | undefined {
+  const text = JOINED.exec(message)?.[1] ?? message
   if (text === GIVEN_BACK) return undefined
-  if (IDLE.test(text)) return 'session'
+  if (LENT.test(text)) return 'session'
   if (/^XA START /.test(text)) return 'begin'
   if (/^INSERT INTO `assent`\.mark/.test(text))
     return /\sFROM DUAL\s/.test(text) ? 'receipt' : 'claim'

@@ -63,15 +63,17 @@ function reachPostgres(way: Way): Reached {
   }
 }
 
-function reachMariadb({ name, url, max, killAt }: Way): Reached {
+function reachMariadb({ name, system, url, max, killAt }: Way): Reached {
   const pool = mysql.createPool({
     uri: url,
     ...(max === undefined ? {} : { connectionLimit: max }),
     ...(killAt === undefined ? {} : { stream: killableMysqlStream(killAt, MYSQL_WIRE) }),
   } as mysql.PoolOptions)
+  // Both ways of sending are killed at each of their messages: without a binary log as on MySQL.
+  const options = system === 'mariadb' ? ({ statements: 'single' } as const) : {}
   return {
     name,
-    definition: mysql2(pool) as unknown as Definition,
+    definition: mysql2(pool, options) as unknown as Definition,
     take: 'UPDATE item SET amount = amount - 1 WHERE id = ?',
     look: 'SELECT amount FROM item WHERE id = ?',
     // mysql2 says so of a connection that its server has just ended.

@@ -170,9 +170,13 @@ describe('a participant is refused', () => {
 
   test('for options that are unknown or wrong', () => {
     const pool = createPromisePool('mysql://root@127.0.0.1:1/x')
-    const codes = [{ shema: 'x' }, { schema: 'a b' }, { schema: '' }, { failover: 'yes' }].map(
-      (options) => thrown(() => mysql2(pool, options as never)).code,
-    )
+    const codes = [
+      { shema: 'x' },
+      { schema: 'a b' },
+      { schema: '' },
+      { failover: 'yes' },
+      { statements: 1 },
+    ].map((options) => thrown(() => mysql2(pool, options as never)).code)
     expect(new Set(codes)).toEqual(new Set(['ASSENT_OPTION']))
   })
 

@@ -19,6 +19,8 @@ export type Message =
   | 'mark'
   /** XA END: nothing becomes durable by it. */
   | 'end'
+  /** Both in one message: the changed rows are the mark's. */
+  | 'mark and end'
   /** XA PREPARE, XA COMMIT … ONE PHASE, or a reader's COMMIT: may be durable once it was sent. */
   | 'decides'
 
@@ -46,15 +48,28 @@ export const DEFINITE_ANSWERS: readonly DefiniteAnswer[] = [
   },
   {
     answer: 'yes',
+    means: 'the mark is in the transaction: one row, and behind it its work is complete',
+    when: (reply, message) =>
+      message === 'mark and end' &&
+      reply.kind === 'answered' &&
+      reply.affected === 1 &&
+      reply.warnings === 0,
+  },
+  {
+    answer: 'yes',
     means: 'done, without a warning',
     when: (reply, message) =>
-      message !== 'mark' && reply.kind === 'answered' && reply.warnings === 0,
+      (message === 'end' || message === 'decides') &&
+      reply.kind === 'answered' &&
+      reply.warnings === 0,
   },
   {
     answer: 'no',
     means: 'no such epoch of this server, or the server is not durable, or no transaction is open',
     when: (reply, message) =>
-      message === 'mark' && reply.kind === 'answered' && reply.affected === 0,
+      (message === 'mark' || message === 'mark and end') &&
+      reply.kind === 'answered' &&
+      reply.affected === 0,
   },
   {
     answer: 'no',
@@ -78,6 +93,17 @@ export function isUnknownId(reply: Reply): boolean {
 /** Whether the branch is known to be rolled back. */
 export function isRolledBack(reply: Reply): boolean {
   return reply.kind === 'refused' && ROLLED_BACK.includes(reply.error.errno)
+}
+
+/**
+ * Errors of XA itself: the transaction is not the one that was begun, or is not there, or was rolled back.
+ * In a message with a mark before it, XA END may have answered so, behind a mark that was written. (The
+ * INSERT answers 1399 too, where the transaction was rolled back.)
+ */
+const OF_XA = [1397, 1398, 1399, 1400, 1401, ...ROLLED_BACK]
+
+export function mayBeOfEnd(reply: Reply): boolean {
+  return reply.kind === 'refused' && OF_XA.includes(reply.error.errno)
 }
 
 export function causeOf(reply: Reply): unknown {

@@ -8,11 +8,13 @@
  *
  *              decider                          voter
  *   begin      XA START                         XA START
- *   claim      INSERT mark; XA END
- *   vote                                        INSERT mark; XA END; XA PREPARE
+ *   claim      INSERT mark + XA END
+ *   vote                                        INSERT mark + XA END; XA PREPARE
  *   decide     XA COMMIT … ONE PHASE, or
  *              XA PREPARE; XA COMMIT
  *   apply                                       XA COMMIT
+ *
+ * `;` is a message of its own. `+` is one message on MariaDB, two on MySQL (`messages.ts`).
  *
  * XA END succeeds only if this very transaction is open, and behind it no statement can change anything.
  * So a claim that is acknowledged is in the transaction that will be committed, with all of its work.
@@ -26,12 +28,13 @@
 import { invariant } from '../../protocol/index.ts'
 import type { Answer, EndAnswer, Gid } from '../../protocol/index.ts'
 import type { Branch, BranchFault, JoinRequest, Mark } from '../../ports/index.ts'
-import { causeOf, isRolledBack, readAnswer } from './answers.ts'
+import { causeOf, isRolledBack, mayBeOfEnd, readAnswer } from './answers.ts'
 import type { Message } from './answers.ts'
 import type { Reply } from './driver.ts'
 import { Guard } from './guard.ts'
 import { giveBack } from './lending.ts'
 import type { Lent } from './lending.ts'
+import { joined } from './messages.ts'
 import { notDurable, notTheSame, staleEpoch } from './mark-errors.ts'
 import { claimSql, receiptSql } from './marks.ts'
 import type { SchemaNames } from './schema.ts'
@@ -121,13 +124,13 @@ export class MysqlBranch implements Branch {
       return { answer: 'no', cause }
     }
     const { names } = this.#facts
-    const claimed = await this.#send(claimSql(names, mark, present, this.lent.server), 'mark')
-    if (claimed.reply.kind === 'answered' && claimed.answer.answer === 'no') {
+    const claimed = await this.#mark(claimSql(names, mark, present, this.lent.server))
+    const { reply, answer, of } = claimed
+    if (reply.kind === 'answered' && answer.answer === 'no') {
       this.#facts.onStaleEpoch()
       return { answer: 'no', cause: staleEpoch(this.name, mark.id.epoch) }
     }
-    if (claimed.answer.answer !== 'yes') return this.#explained(claimed)
-    const { reply, answer } = await this.#endWork()
+    if (of === 'mark') return this.#explained(claimed)
     if (reply.kind !== 'refused') return answer
     // It may be durable by itself, if no transaction was open around it (MySQL can't be asked that).
     this.#giveUp('destroy')
@@ -140,15 +143,29 @@ export class MysqlBranch implements Branch {
     // Whoever finds it prepared asks the register that it named as it began.
     const isNamed = formatXid(gid, this.lent.server.owner) === this.lent.xid
     invariant(isNamed, `${this.name} is to vote under another id than it began with`)
-    const receipt = await this.#send(receiptSql(names, mark, this.lent.server), 'mark')
-    if (receipt.answer.answer !== 'yes') return this.#explained(receipt)
-    const ended = await this.#endWork()
-    if (ended.answer.answer !== 'yes') return ended.answer
+    const receipt = await this.#mark(receiptSql(names, mark, this.lent.server))
+    if (receipt.of === 'mark') return this.#explained(receipt)
+    if (receipt.answer.answer !== 'yes') return receipt.answer
     const { answer } = await this.#send(`XA PREPARE ${this.#xid}`, 'decides')
     this.#stage = answer.answer === 'yes' ? 'prepared' : 'unclear'
     return answer
   }
 
+  /** The mark, and behind it XA END. */
+  async #mark(insert: string): Promise<Marked> {
+    if (this.lent.statements === 'single') {
+      const marked = await this.#send(insert, 'mark')
+      if (marked.answer.answer !== 'yes') return { ...marked, of: 'mark' }
+      return { ...(await this.#endWork()), of: 'end' }
+    }
+    const both = await this.#send(joined([insert, `XA END ${this.#xid}`]), 'mark and end')
+    // Also behind an INSERT that found nothing to insert.
+    if (both.reply.kind === 'answered') this.#stage = 'ended'
+    const isOfEnd = both.answer.answer === 'yes' || mayBeOfEnd(both.reply)
+    return { ...both, of: isOfEnd ? 'end' : 'mark' }
+  }
+
+  /** Why there is no mark. */
   #explained({ reply, answer }: Sent): Answer {
     // Its key is taken, or awaited: is this server configured twice? So it is looked at anew.
     const isTaken = reply.kind === 'refused' && [1062, 1205].includes(reply.error.errno)
@@ -281,4 +298,10 @@ export class MysqlBranch implements Branch {
 interface Sent {
   readonly reply: Reply
   readonly answer: Answer
+}
+
+/** What became of a mark with its XA END. */
+interface Marked extends Sent {
+  /** Which of the two it is the answer to: `mark` if it surely is that one's, and XA END did not run. */
+  readonly of: 'mark' | 'end'
 }

@@ -11,20 +11,24 @@ import type { JoinRequest, World } from '../../ports/index.ts'
 import { causeOf } from './answers.ts'
 import { connectError } from './connect-errors.ts'
 import type { Driver, Link } from './driver.ts'
-import { IDLE_VARIABLE, knownFacts, readFacts } from './server-facts.ts'
+import { requireNone } from '../common/findings.ts'
+import { giveBackIdleSql, lendIdleSql } from './idle.ts'
+import { messagesOf, statementsFindings, statementsFor } from './messages.ts'
+import type { Statements } from './messages.ts'
+import { knownFacts, readFacts } from './server-facts.ts'
 import type { ServerFacts } from './server-facts.ts'
 import { formatXid } from './xid.ts'
 
 /** Pooled connections can be dead without knowing it, all of them, after a server's restart. */
 const ATTEMPTS = 3
-/** What a branch may be idle for beyond its time: the server then frees it. In milliseconds. */
-const IDLE_MARGIN_MS = 5_000
-
 export interface Lent {
   readonly link: Link
   readonly server: ServerFacts
+  readonly statements: Statements
   /** Of the XA transaction that is open on it. */
   readonly xid: string
+  /** What puts the session back as it was, if anything has to. */
+  readonly restores: string | undefined
 }
 
 export interface LendingFacts {
@@ -32,6 +36,8 @@ export interface LendingFacts {
   readonly name: string
   readonly driver: Driver
   readonly world: World
+  /** The user's option. */
+  readonly statements: Statements | undefined
   /** Told how long the pool took to give a connection, in milliseconds. */
   readonly onWaited: ((ms: number) => void) | undefined
 }
@@ -48,7 +54,8 @@ export async function lend(facts: LendingFacts, request: JoinRequest): Promise<L
     try {
       const server = knownFacts(link) ?? (await readFacts(facts.name, link))
       if (server.access === 'read-only' && request.access === 'write') throw replica(facts.name)
-      return { link, server, xid: await begin(facts, link, server, request) }
+      requireNone(facts.name, statementsFindings(facts.statements, server))
+      return await begin(facts, link, server, request)
     } catch (error) {
       link.cut()
       const isFinal = error instanceof AssentError || attempt >= ATTEMPTS || request.waiting.isOver
@@ -61,7 +68,8 @@ export async function lend(facts: LendingFacts, request: JoinRequest): Promise<L
 
 /**
  * XA START comes first, always, and for readers too: it answers 1400 where somebody has left a transaction open, and behind
- * it nothing can end the transaction but XA END.
+ * it nothing can end the transaction but XA END. (The time-out before it is the session's: of whatever else is refused
+ * here, nothing is left.)
  *
  * @throws what the server answered instead
  */
@@ -70,31 +78,31 @@ async function begin(
   link: Link,
   server: ServerFacts,
   { isolation, access, timeoutMs, gid, txid }: JoinRequest,
-): Promise<string> {
-  await ok(link, idleTimeout(server, timeoutMs))
+): Promise<Lent> {
+  const idle = lendIdleSql(server, timeoutMs)
   const modes = [
     ...(isolation === undefined ? [] : [`ISOLATION LEVEL ${isolation.toUpperCase()}`]),
     ...(access === 'read' ? ['READ ONLY'] : []),
   ]
-  // Of the next transaction alone. Inside somebody's it is refused (1568).
-  if (modes.length > 0) await ok(link, `SET TRANSACTION ${modes.join(', ')}`)
   // Nobody ever looks for a reader's.
   const { app, name } = facts
   const own = { app, register: name, epoch: NO_EPOCH, txid, branch: name }
   const xid = formatXid(access === 'read' ? own : (gid ?? own), server.owner)
-  await ok(link, `XA START ${xid}`)
-  return xid
-}
-
-/** So that the server frees what a vanished client holds. */
-function idleTimeout({ flavour }: ServerFacts, timeoutMs: number): string {
-  const seconds = Math.ceil((timeoutMs + IDLE_MARGIN_MS) / 1_000)
-  return `SET SESSION ${IDLE_VARIABLE[flavour]} = ${seconds}`
+  const statements = statementsFor(facts.statements, server)
+  const texts = [
+    ...(idle === undefined ? [] : [idle]),
+    // Of the next transaction alone. Inside somebody's it is refused (1568).
+    ...(modes.length === 0 ? [] : [`SET TRANSACTION ${modes.join(', ')}`]),
+    `XA START ${xid}`,
+  ]
+  for (const text of messagesOf(statements, texts)) await ok(link, text)
+  const restores = idle === undefined ? undefined : giveBackIdleSql(server)
+  return { link, server, statements, xid, restores }
 }
 
 /** Gives a connection back as it was. Nobody waits: whatever is sent on it next goes behind this. */
-export function giveBack({ link, server }: Lent): void {
-  void link.send(`SET SESSION ${IDLE_VARIABLE[server.flavour]} = ${server.idleSeconds}`)
+export function giveBack({ link, restores }: Lent): void {
+  if (restores !== undefined) void link.send(restores)
   link.release()
 }
 

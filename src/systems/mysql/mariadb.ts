@@ -61,7 +61,7 @@ export function mariadb<P extends MariadbPoolLike>(
         'pool, for recovery: mariadb(pool, { connect: () => createConnection(settings) }).',
     )
   }
-  checkOptions('mariadb()', options, ['schema', 'failover', 'connect'])
+  checkOptions('mariadb()', options, ['schema', 'failover', 'statements', 'connect'])
   const connect = options.connect as () => Promise<MariadbConnection>
   return {
     system: 'mariadb',

@@ -44,7 +44,7 @@ export function mysql2<P extends Mysql2PoolLike>(
   options: MysqlOptions = {},
 ): ParticipantDefinition<Mysql2Handle<P>> {
   checkPool(pool)
-  checkOptions('mysql2()', options, ['schema', 'failover'])
+  checkOptions('mysql2()', options, ['schema', 'failover', 'statements'])
   return {
     system: 'mysql2',
     identity: pool,

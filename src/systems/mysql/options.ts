@@ -22,6 +22,12 @@ export function checkOptions(
       `${caller} was given a \`schema\` that is no name of 1 to 64 letters, digits and _.`,
     )
   }
+  const statements: unknown = options.statements
+  if (statements !== undefined && statements !== 'joined' && statements !== 'single') {
+    throw refusal(
+      `${caller} was given \`statements: ${JSON.stringify(statements)}\`. Expected 'joined' or 'single'.`,
+    )
+  }
   const failover: unknown = options.failover
   if (failover !== undefined && failover !== 'lossless' && failover !== 'lossy') {
     throw refusal(

@@ -21,6 +21,7 @@ import { connectError, isRetryable } from './connect-errors.ts'
 import type { Driver } from './driver.ts'
 import { makeHandle } from './handle.ts'
 import { lend } from './lending.ts'
+import type { Statements } from './messages.ts'
 import { MysqlByHand } from './by-hand.ts'
 import { MysqlMemory } from './memory.ts'
 import { endConnection } from './owners.ts'
@@ -44,6 +45,15 @@ export interface MysqlOptions {
    * restore, `assent.restored()` first.
    */
   readonly failover?: Failover
+  /**
+   * Whether statements of Assent's that follow each other go to the server in one message: `joined`
+   * (MariaDB's compound statement, `BEGIN NOT ATOMIC … END`), or `single`, one after the other. Default:
+   * `joined` on MariaDB, `single` on MySQL, which has no such statement. `single` on MariaDB is for a
+   * proxy in between that reads statements and doesn't know this one; it takes a round trip more for the
+   * beginning of a branch, and one more for its mark. `joined` on MySQL is refused when it is first used
+   * (`ASSENT_OPTION`).
+   */
+  readonly statements?: Statements
 }
 
 export class MysqlParticipant<Handle> implements Participant<Handle> {
@@ -56,6 +66,7 @@ export class MysqlParticipant<Handle> implements Participant<Handle> {
   readonly #pool: object
   readonly #context: ParticipantContext
   readonly #names: SchemaNames
+  readonly #statements: Statements | undefined
   readonly #scanning: ServiceConnections
   readonly #asking: ServiceConnections
   readonly #register: Register
@@ -71,6 +82,7 @@ export class MysqlParticipant<Handle> implements Participant<Handle> {
     this.#pool = pool
     this.#context = context
     this.#names = schemaNames(options.schema ?? 'assent')
+    this.#statements = options.statements
     const facts = { participant: name, driver, world }
     // Kept: the scans count these connections to know how many processes share the work.
     this.#scanning = new ServiceConnections({ ...facts, limit: 1, idleMs: Infinity })
@@ -80,7 +92,7 @@ export class MysqlParticipant<Handle> implements Participant<Handle> {
       idleMs: IDLE_MS,
     })
     const marks = { names: this.#names, connections: this.#asking }
-    this.#site = new Site(name, this.#names, this.#asking)
+    this.#site = new Site(name, this.#names, this.#asking, options.statements)
     const failover = options.failover ?? 'lossy'
     const present = (): Promise<string> => this.#site.present()
     this.#register = new Register({ ...marks, world, retentionMs, failover, present })
@@ -120,7 +132,9 @@ export class MysqlParticipant<Handle> implements Participant<Handle> {
 
   async join(request: JoinRequest): Promise<MysqlBranch> {
     const { app, name, world, onPoolWait: onWaited } = this.#context
-    const lent = await lend({ app, name, driver: this.#driver, world, onWaited }, request)
+    const statements = this.#statements
+    const facts = { app, name, driver: this.#driver, world, statements, onWaited }
+    const lent = await lend(facts, request)
     return new MysqlBranch(this.#branches, request, lent)
   }
 

@@ -121,15 +121,17 @@ export class Register {
   }
 
   /**
-   * Removes a claim that nobody will decide by. Tried once: what is left is seen by the witness. Never
-   * rejects. @returns whether it is surely gone
+   * Removes a claim that nobody will decide by, and nothing that a person decided. Tried once: what is
+   * left is seen by the witness. Never rejects. @returns whether it is surely gone
    */
   async withdraw(txid: string): Promise<boolean> {
     const { names, connections } = this.#facts
     try {
       await connections.use((connection) =>
         connection.acknowledged(() =>
-          connection.rows(`DELETE FROM ${names.mark} WHERE txid = ${quote(txid)}`),
+          connection.rows(
+            `DELETE FROM ${names.mark} WHERE txid = ${quote(txid)} AND decision = 'commit'`,
+          ),
         ),
       )
       return true

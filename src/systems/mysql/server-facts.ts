@@ -7,6 +7,7 @@
 import { AssentError } from '../../protocol/index.ts'
 import type { Link, Reply } from './driver.ts'
 import { causeOf } from './answers.ts'
+import { IDLE_VARIABLE } from './idle.ts'
 import type { Owner } from './xid.ts'
 
 export interface ServerFacts {
@@ -17,15 +18,9 @@ export interface ServerFacts {
   readonly access: 'writable' | 'read-only'
   /** Whether commits are also written to a binary log, which has its own say after a crash. */
   readonly binlog: 'on' | 'off'
-  /** What the session had before a branch was begun on it: see `IDLE_VARIABLE`. In seconds. */
+  /** What the session had before a branch was begun on it: see `idle.ts`. In seconds. */
   readonly idleSeconds: number
 }
-
-/**
- * After how long the server ends a session that is idle inside a transaction. MySQL has no such time-out:
- * what it ends is a session that is idle for so long, whatever it does.
- */
-export const IDLE_VARIABLE = { mariadb: 'idle_transaction_timeout', mysql: 'wait_timeout' } as const
 
 const known = new WeakMap<object, ServerFacts>()
 

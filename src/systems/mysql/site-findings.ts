@@ -6,6 +6,7 @@
  */
 import type { Finding } from '../../ports/index.ts'
 import { advice, mustChange, ok } from '../common/findings.ts'
+import { IDLE_MARGIN_S } from './idle.ts'
 import { SCHEMA_VERSION } from './schema.ts'
 import type { SchemaNames } from './schema.ts'
 import type { ServerFacts } from './server-facts.ts'
@@ -147,12 +148,13 @@ export function tableFindings(
 }
 
 /** What a person should know beside what must be true. */
-export function doctorFindings(settings: Settings, { flavour }: ServerFacts): readonly Finding[] {
-  if (flavour !== 'mariadb') return []
+export function doctorFindings(settings: Settings, server: ServerFacts): readonly Finding[] {
+  if (server.flavour !== 'mariadb') return []
   const findings = [
     advice(
       'MariaDB lets any user who can connect end a prepared branch whose id he knows (XA RECOVER lists them)',
     ),
+    idleFinding(server),
   ]
   if (isOn(settings, 'log_bin')) {
     findings.push(
@@ -165,4 +167,19 @@ export function doctorFindings(settings: Settings, { flavour }: ServerFacts): re
     )
   }
   return findings
+}
+
+/** No fault, and not to be changed for everybody who uses the server: it saves a message, no round trip. */
+function idleFinding({ idleSeconds }: ServerFacts): Finding {
+  if (idleSeconds === 0) {
+    return advice(
+      'idle_transaction_timeout is 0 in its sessions: Assent sets it for each transaction, and back; with the ' +
+        `time-out of transactions or up to ${IDLE_MARGIN_S} s more (35, where that is 30 s) it need not`,
+    )
+  }
+  const least = Math.max(1, idleSeconds - IDLE_MARGIN_S)
+  return ok(
+    `idle_transaction_timeout is ${idleSeconds} in its sessions: left so for transactions whose time-out is ` +
+      `${least} to ${idleSeconds} s`,
+  )
 }

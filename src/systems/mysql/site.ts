@@ -12,6 +12,8 @@ import type { Examination, Finding, MarkSite, World } from '../../ports/index.ts
 import { advice, findingOf, medianMs, ok, requireNone } from '../common/findings.ts'
 import { connectError } from './connect-errors.ts'
 import { isServerError, wordsOf } from './driver.ts'
+import { statementsFindings } from './messages.ts'
+import type { Statements } from './messages.ts'
 import { SCHEMA_VERSION, presentSql, quote, schemaSql, schemaStatements } from './schema.ts'
 import type { SchemaNames } from './schema.ts'
 import type { ServiceConnection, ServiceConnections } from './service-connections.ts'
@@ -35,14 +37,22 @@ export class Site {
   readonly #participant: string
   readonly #names: SchemaNames
   readonly #connections: ServiceConnections
+  /** The user's option. */
+  readonly #statements: Statements | undefined
   #checked: Promise<MarkSite> | undefined
   #known: MarkSite | undefined
   #present: Promise<string> | undefined
 
-  constructor(participant: string, names: SchemaNames, connections: ServiceConnections) {
+  constructor(
+    participant: string,
+    names: SchemaNames,
+    connections: ServiceConnections,
+    statements: Statements | undefined,
+  ) {
     this.#participant = participant
     this.#names = names
     this.#connections = connections
+    this.#statements = statements
   }
 
   /** What `ready` resolved with, as long as that stands. */
@@ -115,7 +125,7 @@ export class Site {
 
   async #check(connection: ServiceConnection): Promise<MarkSite> {
     const settings = await settingsOf(connection)
-    this.#require(serverFindings(settings, connection.server))
+    this.#require(this.#serverFindings(settings, connection))
     this.#require(await examineXa(connection))
     if (!(await this.#isCreated(connection))) await this.#create(connection)
     this.#require(await this.#examineTables(connection))
@@ -125,6 +135,10 @@ export class Site {
     )
     // With the start of its server: two servers grown from one disk image are two.
     return { databaseId: `${row?.[0] ?? ''} ${connection.server.owner.start}` }
+  }
+
+  #serverFindings(settings: Settings, { server }: ServiceConnection): readonly Finding[] {
+    return [...serverFindings(settings, server), ...statementsFindings(this.#statements, server)]
   }
 
   #require(findings: readonly Finding[]): void {
@@ -155,7 +169,7 @@ export class Site {
       // With a binary log it is prepared even where it decides: see `branch.ts`.
       asDecider: isOn(settings, 'log_bin') ? 'no matter' : 'better',
       findings: [
-        ...serverFindings(settings, server),
+        ...this.#serverFindings(settings, connection),
         ...(await examineXa(connection)),
         ...tables,
         ...doctorFindings(settings, server),
