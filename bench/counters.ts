@@ -131,7 +131,7 @@ export class MessageMeter {
   async watchMariadb(url: string | undefined): Promise<WireProxy | undefined> {
     if (url === undefined) return undefined
     const pooled = new Set<number>()
-    const begins = /^(?:XA START|START TRANSACTION)/
+    const begins = /^START TRANSACTION|\bXA START /
     return this.#watch(url, MYSQL_WIRE, ({ statements }, { ordinal }) => {
       if (statements.some(({ sql }) => begins.test(sql))) pooled.add(ordinal)
       return pooled.has(ordinal)

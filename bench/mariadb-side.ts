@@ -111,7 +111,7 @@ WHERE DB = DATABASE() AND ID <> CONNECTION_ID()`
     const binlog = read.get('Binlog_group_commits') ?? 0
     return {
       forcedWrites: (read.get('Innodb_data_fsyncs') ?? NaN) + binlog,
-      walBytes: read.get('Innodb_lsn_current') ?? read.get('Innodb_os_log_written') ?? NaN,
+      walBytes: read.get('Innodb_lsn_current') ?? NaN,
     }
   }
 
