@@ -38,6 +38,11 @@ interface DefiniteAnswer {
  */
 const ROLLED_BACK = [1402, 1613, 1614]
 
+/** Its decision was NULL: see `marks.ts`. */
+export function mayNotBeWritten(reply: Reply): boolean {
+  return reply.kind === 'refused' && reply.error.errno === 1048
+}
+
 /** The whitelist. A reply that fits no row is unknown. */
 export const DEFINITE_ANSWERS: readonly DefiniteAnswer[] = [
   {
@@ -66,10 +71,7 @@ export const DEFINITE_ANSWERS: readonly DefiniteAnswer[] = [
   {
     answer: 'no',
     means: 'no such epoch of this server, or the server is not durable, or no transaction is open',
-    when: (reply, message) =>
-      (message === 'mark' || message === 'mark and end') &&
-      reply.kind === 'answered' &&
-      reply.affected === 0,
+    when: (reply, message) => message.startsWith('mark') && mayNotBeWritten(reply),
   },
   {
     answer: 'no',

@@ -28,7 +28,7 @@
 import { invariant } from '../../protocol/index.ts'
 import type { Answer, EndAnswer, Gid } from '../../protocol/index.ts'
 import type { Branch, BranchFault, JoinRequest, Mark } from '../../ports/index.ts'
-import { causeOf, isRolledBack, mayBeOfEnd, readAnswer } from './answers.ts'
+import { causeOf, isRolledBack, mayBeOfEnd, mayNotBeWritten, readAnswer } from './answers.ts'
 import type { Message } from './answers.ts'
 import type { Reply } from './driver.ts'
 import { Guard } from './guard.ts'
@@ -126,7 +126,7 @@ export class MysqlBranch implements Branch {
     const { names } = this.#facts
     const claimed = await this.#mark(claimSql(names, mark, present, this.lent.server))
     const { reply, answer, of } = claimed
-    if (reply.kind === 'answered' && answer.answer === 'no') {
+    if (mayNotBeWritten(reply)) {
       this.#facts.onStaleEpoch()
       return { answer: 'no', cause: staleEpoch(this.name, mark.id.epoch) }
     }
@@ -159,7 +159,6 @@ export class MysqlBranch implements Branch {
       return { ...(await this.#endWork()), of: 'end' }
     }
     const both = await this.#send(joined([insert, `XA END ${this.#xid}`]), 'mark and end')
-    // Also behind an INSERT that found nothing to insert.
     if (both.reply.kind === 'answered') this.#stage = 'ended'
     const isOfEnd = both.answer.answer === 'yes' || mayBeOfEnd(both.reply)
     return { ...both, of: isOfEnd ? 'end' : 'mark' }
@@ -170,7 +169,7 @@ export class MysqlBranch implements Branch {
     // Its key is taken, or awaited: is this server configured twice? So it is looked at anew.
     const isTaken = reply.kind === 'refused' && [1062, 1205].includes(reply.error.errno)
     if (isTaken) this.#facts.onStaleEpoch()
-    if (reply.kind !== 'answered' || answer.answer !== 'no') return answer
+    if (!mayNotBeWritten(reply)) return answer
     this.#facts.onStaleEpoch()
     return { answer: 'no', cause: notDurable(this.name) }
   }
