@@ -70,7 +70,7 @@ function commandsOn({ orders, stock, ledger }: Three) {
     runCommand([...args, '--app', 'shop', ...flags], { env })
 }
 
-test('what another database has applied is not rolled back, and waits for a person', async () => {
+test('what another database has applied is not rolled back, and waits for a person (fault 95)', async () => {
   const three = await setBack('applied it')
   const { assent, reports } = openOver(three)
   expect(await assent.recover()).toMatchObject([{ participant: 'stock', reason: 'contradicted' }])
