@@ -110,7 +110,7 @@ export function refusalOf(why: Refusal | 'not-found', facts: RefusalFacts): stri
     case 'nothing-prepared':
       return `nothing of ${id} is prepared any more: there is nothing to end. See assent show ${id}`
     case 'decider-prepared':
-      return `the decider's own branch of ${id} is prepared, which is a decision to commit. Run assent recover`
+      return `the decider's own branch of ${id} is prepared, which is a decision to commit. Run assent recover; if that leaves it, see docs/systems/mysql-and-mariadb.md`
     case 'not-owner':
       return `a branch of ${id} is owned by another role. Run this with a configuration that connects as its owner`
     case 'receipt-found':

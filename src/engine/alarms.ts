@@ -9,9 +9,16 @@ import type { Report } from './reports.ts'
 export class Alarms {
   readonly #app: string
   readonly #report: (report: Report) => void
+  readonly #most: number
   readonly #told = new Set<string>()
 
-  constructor(app: string, report: (report: Report) => void) {
+  /** `most`: how many are told, at the most. */
+  constructor(
+    app: string,
+    report: (report: Report) => void,
+    most: number = LIMITS.alarmsRemembered,
+  ) {
+    this.#most = most
     this.#app = app
     this.#report = report
   }
@@ -24,7 +31,7 @@ export class Alarms {
     { txid, epoch }: { readonly txid: string; readonly epoch: string },
   ): void {
     const gid = formatGid({ app: this.#app, register, epoch, txid, branch })
-    if (this.#told.has(gid) || this.#told.size >= LIMITS.alarmsRemembered) return
+    if (this.#told.has(gid) || this.#told.size >= this.#most) return
     this.#told.add(gid)
     this.#report({ type, participant: branch, gid })
   }

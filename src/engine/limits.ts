@@ -38,6 +38,8 @@ export const LIMITS = {
   recoveriesAtOnce: 8,
   /** How long recovery waits for the others to say whether they have a receipt: see `Recovery`. */
   lookForReceiptsMs: 1_000,
+  /** For how long one that did not answer in that time is left alone. */
+  silentMs: 10_000,
   /** Rounds under way for each register, beside the scans. */
   roundsAtOnce: 4,
   /** A branch that is left alone is reported once it is older than this. */

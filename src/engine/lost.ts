@@ -22,6 +22,8 @@ export interface LostDecision {
 
 export interface LostDecisions {
   readonly lost: readonly LostDecision[]
+  /** Participants that were not gone through: nothing was ever marked there, or they are read-only now. */
+  readonly leftOut: readonly string[]
   readonly unreachable: readonly Unreachable[]
 }
 
@@ -41,7 +43,8 @@ export async function lostDecisions(
     applied.set(id, known)
   }
   const troubles = new Troubles()
-  const shared = { app, participants, alarms: new Alarms(app, note), troubles }
+  const leftOut: string[] = []
+  const shared = { app, participants, alarms: new Alarms(app, note, Infinity), troubles }
   const { signal } = new AbortController()
   const { unreachable } = await fromEach(participants, async (participant) => {
     // Says best why it can't be reached, if it can't.
@@ -49,10 +52,11 @@ export async function lostDecisions(
     // Nothing was ever marked where the tables are missing.
     const hasMarks = await participant.memory.hasMarks()
     if (hasMarks) await lookThroughReceipts({ ...shared, participant, signal }, 0)
+    else leftOut.push(participant.name)
   })
   const [name, error] = troubles.first ?? []
   const isNamed = unreachable.some(({ participant }) => participant === name)
   if (name !== undefined && !isNamed) unreachable.push({ participant: name, error })
   const lost = [...applied].map(([transactionId, facts]) => ({ transactionId, ...facts }))
-  return { lost, unreachable }
+  return { lost, leftOut, unreachable }
 }

@@ -7,11 +7,11 @@
  * reached never hides or stops the others: its error stands beside what they say.
  * Never: decides anything but what `resolve` was told to (see `protocol/resolution.ts`).
  */
-import { readGid } from '../protocol/index.ts'
 import type { World } from '../ports/index.ts'
 import type { Examination, Resolution } from '../ports/index.ts'
 import { contradictionsOf } from './contradictions.ts'
 import type { Contradiction } from './contradictions.ts'
+import { Elsewhere } from './elsewhere.ts'
 import { LIMITS } from './limits.ts'
 import { lostDecisions } from './lost.ts'
 import type { LostDecisions } from './lost.ts'
@@ -48,16 +48,19 @@ const DRAIN_LOOK_MS = 500
 export class Operator {
   readonly app: string
   readonly participants: Participants
+  /** For one look after the other: what is known stays known. */
+  readonly elsewhere: Elsewhere
   readonly #world: World
 
   constructor({ app, participants, world }: OperatorSetting) {
     this.app = app
     this.participants = participants
     this.#world = world
+    this.elsewhere = new Elsewhere(participants, world)
   }
 
   list(): Promise<Listing> {
-    return listStanding(this.app, this.participants)
+    return listStanding(this)
   }
 
   /** Decisions that were taken without a register which now says otherwise. */
@@ -72,7 +75,7 @@ export class Operator {
 
   /** What is known of one transaction. @throws AssentError `ASSENT_ID` */
   show(id: string): Promise<Shown | undefined> {
-    return showTransaction(this.app, this.participants, id)
+    return showTransaction(this, id)
   }
 
   /** One pass over everything that is prepared, and what stays after it. */
@@ -87,14 +90,11 @@ export class Operator {
         if (report.type === 'lost-vote' || report.type === 'lost-decision') alarms.push(report)
       },
       signal: new AbortController().signal,
+      elsewhere: this.elsewhere,
     }
     const recovery = new Recovery(setting)
-    // Known before the first branch ends: its siblings may have been decided as well.
-    const before = await this.list()
-    for (const { gid, reason } of before.standing) {
-      const reading = readGid(gid, this.app)
-      if (reason === 'contradicted' && reading.kind === 'ours') recovery.distrust(reading.gid)
-    }
+    // Before the first branch ends: what is found lost makes its siblings wait as well.
+    await this.list()
     const scan = new Scan(this.app, setting, recovery)
     // Whoever can't be listed is found so again below.
     await fromEach(this.participants, (each) => scan.pass(each))

@@ -10,7 +10,7 @@ import { assertNever, formatGid, formatTransactionId, recovery } from '../protoc
 import type { Gid, RecoveryMessage } from '../protocol/index.ts'
 import type { Participant, Tracing, World } from '../ports/index.ts'
 import { backoffMs } from './backoff.ts'
-import { receiptElsewhere } from './elsewhere.ts'
+import { Elsewhere } from './elsewhere.ts'
 import { LIMITS } from './limits.ts'
 import { codeOf } from './report-events.ts'
 import type { InDoubt, InDoubtReason, Report } from './reports.ts'
@@ -20,6 +20,8 @@ export interface RecoverySetting {
   readonly world: World
   readonly report: (report: Report) => void
   readonly signal: AbortSignal
+  /** Default: one of its own. */
+  readonly elsewhere?: Elsewhere
   /** Told of every round. Default: nobody is. */
   readonly tracing?: Tracing
 }
@@ -29,16 +31,11 @@ const HAND_OVER_BACKOFF = { firstMs: 50, longestMs: 2_000 }
 export class Recovery {
   readonly #setting: RecoverySetting
   readonly #rounds = new Map<string, Promise<recovery.Verdict>>()
-  /** Epochs of which a decision is known to be lost: what has no row there may have been decided too. */
-  readonly #distrusted = new Set<string>()
+  readonly #elsewhere: Elsewhere
 
   constructor(setting: RecoverySetting) {
     this.#setting = setting
-  }
-
-  /** What has no row in its register, of the epoch of `gid`, is left for a person from now on. */
-  distrust({ register, epoch }: Pick<Gid, 'register' | 'epoch'>): void {
-    this.#distrusted.add(`${register} ${epoch}`)
+    this.#elsewhere = setting.elsewhere ?? new Elsewhere(setting.participants, setting.world)
   }
 
   /** One round for a branch that is listed, or was, at `participant`. Never rejects. */
@@ -128,7 +125,10 @@ export class Recovery {
       case 'ask-register-again':
         return { type: 'register-asked', answer: await register.ask(gid) }
       case 'look-for-receipts':
-        return { type: 'receipts-looked-for', answer: await this.#lookForReceipts(gid) }
+        return {
+          type: 'receipts-looked-for',
+          answer: await this.#elsewhere.look(gid, gid.branch),
+        }
       case 'commit-prepared':
         return { type: 'ended', answer: await participant.endPrepared(gid, 'commit') }
       case 'rollback-prepared':
@@ -140,25 +140,6 @@ export class Recovery {
         return { type: 'start' }
       default:
         return assertNever(message)
-    }
-  }
-
-  /**
-   * A net, and no condition: whoever can't say so within a moment is not waited for, or one participant
-   * that is down would keep the locks of all that was never decided.
-   */
-  async #lookForReceipts(gid: Gid): Promise<'receipt' | 'no receipt'> {
-    if (this.#distrusted.has(`${gid.register} ${gid.epoch}`)) return 'receipt'
-    const { participants, world, signal } = this.#setting
-    const isOver = new AbortController()
-    const silence = world.sleep(LIMITS.lookForReceiptsMs, AbortSignal.any([isOver.signal, signal]))
-    try {
-      const late = silence.then(() => 'no receipt' as const)
-      const found = await Promise.race([receiptElsewhere(participants, gid), late])
-      if (found === 'receipt') this.distrust(gid)
-      return found
-    } finally {
-      isOver.abort()
     }
   }
 

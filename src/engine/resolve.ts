@@ -61,11 +61,12 @@ export type Resolved =
 
 /** @throws AssentError `ASSENT_ID` */
 export async function offerResolution(
-  { app, participants }: Operator,
+  operator: Operator,
   text: string,
   wish: Wish,
   registerIs: ResolutionFacts['registerIs'],
 ): Promise<Offered> {
+  const { app, participants } = operator
   const given = readGivenId(app, text)
   const txid = given.kind === 'bare' ? given.txid : given.id.txid
   const { branches, unreachable } = await findPrepared(app, participants, txid)
@@ -79,9 +80,7 @@ export async function offerResolution(
   const answer = id === undefined ? undefined : await participants.get(id.register)?.ask(id)
   const isUnwritten = answer?.answer === 'absent' && answer.memory === 'remembered'
   const isDistrusted =
-    id !== undefined &&
-    isUnwritten &&
-    (await isContradicted(app, participants, formatTransactionId(id)))
+    id !== undefined && isUnwritten && (await isContradicted(operator, formatTransactionId(id)))
   const facts: ResolutionFacts = {
     wish,
     register: answer ?? { answer: 'not-configured' },

@@ -19,7 +19,7 @@ import type { PreparedBranch, Resolution, StandingMark } from '../ports/index.ts
 import { judge } from './judge.ts'
 import { isDecidersOwn } from './recover.ts'
 import { fromEach, isContradicted, reasonOf } from './standing.ts'
-import type { Participants, StandingReason, Unreachable } from './standing.ts'
+import type { Look, Participants, StandingReason, Unreachable } from './standing.ts'
 
 export interface ShownBranch {
   readonly participant: string
@@ -96,11 +96,8 @@ function idError(text: string, what: string): AssentError {
 }
 
 /** Undefined when no participant has anything of it. @throws AssentError `ASSENT_ID` */
-export async function showTransaction(
-  app: string,
-  participants: Participants,
-  text: string,
-): Promise<Shown | undefined> {
+export async function showTransaction(look: Look, text: string): Promise<Shown | undefined> {
+  const { app, participants } = look
   const traces = await tracesOf(app, participants, readGivenId(app, text))
   const { id, txid, branches, marks, resolutions, unreachable } = traces
   const isNothing = branches.length + marks.size + resolutions.length === 0
@@ -116,7 +113,7 @@ export async function showTransaction(
   // The register first, then as they are configured.
   const order = [...(id === undefined ? [] : [id.register]), ...participants.keys()]
   const names = [...new Set([...order.filter((name) => named.has(name)), ...named])]
-  const decision = await decisionOf(app, participants, traces, answer)
+  const decision = await decisionOf(look, traces, answer)
   return {
     txid,
     transactionId: id === undefined ? undefined : formatTransactionId(id),
@@ -203,8 +200,7 @@ function waitsFor(
 }
 
 async function decisionOf(
-  app: string,
-  participants: Participants,
+  look: Look,
   { id, marks, branches }: Traces,
   answer: AskAnswer | undefined,
 ): Promise<Shown['decision']> {
@@ -216,7 +212,7 @@ async function decisionOf(
   // The marks were read first. A receipt is only there behind a decision.
   if ([...marks.keys()].some((name) => name !== id.register)) return 'contradicted'
   if (branches.length === 0) return conclusion
-  const isDistrusted = await isContradicted(app, participants, formatTransactionId(id))
+  const isDistrusted = await isContradicted(look, formatTransactionId(id))
   return isDistrusted ? 'contradicted' : conclusion
 }
 

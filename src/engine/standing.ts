@@ -9,7 +9,7 @@
 import { assertNever, conclude, formatGid, formatTransactionId } from '../protocol/index.ts'
 import type { Conclusion, Gid } from '../protocol/index.ts'
 import type { Participant, PreparedBranch } from '../ports/index.ts'
-import { receiptElsewhere } from './elsewhere.ts'
+import type { Elsewhere } from './elsewhere.ts'
 import { inParallel } from './in-parallel.ts'
 import { judge } from './judge.ts'
 import { LIMITS } from './limits.ts'
@@ -65,7 +65,18 @@ export async function fromEach<T>(
   return { answers, unreachable }
 }
 
-export async function listStanding(app: string, participants: Participants): Promise<Listing> {
+/** What one look needs. */
+export interface Look {
+  readonly app: string
+  readonly participants: Participants
+  readonly elsewhere: Elsewhere
+}
+
+/** `isWanted`: which of ours. Default: all. */
+export async function listStanding(
+  { app, participants, elsewhere }: Look,
+  isWanted: (gid: Gid) => boolean = () => true,
+): Promise<Listing> {
   const { answers, unreachable } = await fromEach(participants, (each) => each.listPrepared())
   const standing: Standing[] = []
   const ours: { readonly gid: Gid; readonly at: Participant; readonly branch: PreparedBranch }[] =
@@ -75,14 +86,15 @@ export async function listStanding(app: string, participants: Participants): Pro
     if (at === undefined) continue
     for (const branch of branches) {
       const judged = judge(app, name, branch, (each) => participants.has(each))
-      if (judged?.kind === 'ours') ours.push({ gid: judged.gid, at, branch })
+      if (judged?.kind === 'ours' && isWanted(judged.gid))
+        ours.push({ gid: judged.gid, at, branch })
       if (judged?.kind !== 'alone') continue
       // Judged alone for whose it is, never for how a round of recovery went.
       const reason = judged.doubt.reason as StandingReason
       standing.push({ ...judged.doubt, reason, owner: branch.owner })
     }
   }
-  const asking = new Asking(participants)
+  const asking = new Asking(participants, elsewhere)
   await inParallel(LIMITS.recoveriesAtOnce, ours, async ({ gid, at, branch }) => {
     const reason = isDecidersOwn(at, gid) ? 'decider-prepared' : await asking.ask(gid)
     const doubt = inDoubtOf(at.name, gid, branch.ageMs, 'not-asked-yet')
@@ -96,13 +108,15 @@ export async function listStanding(app: string, participants: Participants): Pro
 /** Questions to registers: the branches of one transaction share one. */
 class Asking {
   readonly #participants: Participants
+  readonly #elsewhere: Elsewhere
   readonly #asked = new Map<string, Promise<StandingReason>>()
   readonly #silent = new Set<string>()
   /** Transactions that their registers have no row of, and may so be aborted. */
   readonly #unwritten = new Set<string>()
 
-  constructor(participants: Participants) {
+  constructor(participants: Participants, elsewhere: Elsewhere) {
     this.#participants = participants
+    this.#elsewhere = elsewhere
   }
 
   ask(gid: Gid): Promise<StandingReason> {
@@ -121,7 +135,7 @@ class Asking {
     // As recovery does: see `elsewhere.ts`.
     if (conclusion !== 'abort' || answer.answer !== 'absent') return reasonOf(conclusion)
     this.#unwritten.add(formatTransactionId(gid))
-    const found = await receiptElsewhere(this.#participants, gid)
+    const found = await this.#elsewhere.look(gid, gid.branch)
     return found === 'receipt' ? 'contradicted' : 'decided-abort'
   }
 
@@ -137,12 +151,10 @@ class Asking {
 }
 
 /** Whether what its register has no row of may be committed all the same, since others of its epoch are. */
-export async function isContradicted(
-  app: string,
-  participants: Participants,
-  transactionId: string,
-): Promise<boolean> {
-  const { standing } = await listStanding(app, participants)
+export async function isContradicted(look: Look, transactionId: string): Promise<boolean> {
+  const ofItsEpoch = (gid: Gid): boolean =>
+    epochOf(formatTransactionId(gid)) === epochOf(transactionId)
+  const { standing } = await listStanding(look, ofItsEpoch)
   return standing.some(
     (each) => each.transactionId === transactionId && each.reason === 'contradicted',
   )

@@ -8,6 +8,8 @@
  * Never: judges whether something may be deleted. That is the protocol's (`forgetting.ts`).
  */
 
+import type { TransactionId } from '../protocol/index.ts'
+
 /** A place in the table of marks, to go on from. Opaque. */
 export type Cursor = string
 
@@ -47,6 +49,11 @@ export interface Memory {
   receipts(olderThanMs: number, from: Cursor | undefined): Promise<MarkPage<ReceiptMark>>
   /** Which of these have the mark of a commit here, committed. Waits for nobody. */
   present(txids: readonly string[]): Promise<ReadonlySet<string>>
+  /**
+   * Whether the mark of this very transaction's commit is seen here. Not durably: whoever sees a receipt
+   * knows that its decision was durable before. Also on a replica. Waits for nobody.
+   */
+  applied(id: Pick<TransactionId, 'txid' | 'register' | 'epoch'>): Promise<boolean>
   /** Turns decisions into `settled`. Resolves with those whose row was there, and is settled now. */
   settle(txids: readonly string[]): Promise<ReadonlySet<string>>
   forgetReceipts(register: string, txids: readonly string[]): Promise<void>

@@ -237,6 +237,7 @@ function nobodys(error: Error): Memory {
     decisions: refuse,
     receipts: refuse,
     present: refuse,
+    applied: refuse,
     settle: refuse,
     forgetReceipts: refuse,
     forgetDecisions: refuse,

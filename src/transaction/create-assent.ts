@@ -5,9 +5,10 @@
  * Promises: synchronous, touches no network; databases are checked on first use, recovery starts in
  * the background, and nothing of it keeps the process alive.
  */
-import { AssentError } from '../protocol/index.ts'
+import { AssentError, readGid } from '../protocol/index.ts'
 import type { Participant, ParticipantDefinition, Tracing, World } from '../ports/index.ts'
 import {
+  Elsewhere,
   Forgetting,
   LIMITS,
   Meters,
@@ -149,6 +150,16 @@ interface Opened {
   readonly meters: Meters
 }
 
+/** What begins once an epoch is not trusted any more names another, that has lost nothing. */
+function openElsewhere(participants: ReadonlyMap<string, Participant>, world: World): Elsewhere {
+  return new Elsewhere(participants, world, (register) => {
+    participants
+      .get(register)
+      ?.memory.renew(0)
+      .catch(() => undefined)
+  })
+}
+
 class AssentObject<D extends Definitions> implements Assent<D> {
   readonly #app: string
   readonly #retentionMs: number
@@ -158,6 +169,7 @@ class AssentObject<D extends Definitions> implements Assent<D> {
   readonly #usual: CheckedOptions
   readonly #participants: ReadonlyMap<string, Participant>
   readonly #world: World
+  readonly #elsewhere: Elsewhere
   readonly #scan: Scan
   readonly #setting: TransactionSetting
   readonly #known: Known
@@ -179,18 +191,24 @@ class AssentObject<D extends Definitions> implements Assent<D> {
     this.#check = (given) => checkOptions(defaults, given, names, this.#retentionMs)
     this.#usual = this.#check({})
     this.#world = world
+    const elsewhere = openElsewhere(participants, world)
     const tell = reporter(app, tracing, onReport)
     const report = (told: Report): void => {
       meters.hear(told)
       tell(told)
+      if (told.type !== 'lost-decision') return
+      const reading = readGid(told.gid, app)
+      if (reading.kind === 'ours') elsewhere.distrust(reading.gid)
     }
     const recoverySetting: RecoverySetting = {
+      elsewhere,
       participants,
       world,
       report,
       signal: this.#closing.signal,
       tracing,
     }
+    this.#elsewhere = elsewhere
     const recovery = new Recovery(recoverySetting)
     this.#scan = new Scan(app, recoverySetting, recovery)
     this.#setting = {
@@ -234,7 +252,9 @@ class AssentObject<D extends Definitions> implements Assent<D> {
 
   async outcome(id: string, options: OutcomeOptions = {}): Promise<OutcomeAnswer> {
     this.#refuseWhenClosed()
-    return this.#whileOpen(() => outcomeOf(id, options, this.#app, this.#participants, this.#world))
+    return this.#whileOpen(() =>
+      outcomeOf(id, options, this.#app, this.#participants, this.#elsewhere, this.#world),
+    )
   }
 
   async inDoubt(options: { readonly signal?: AbortSignal } = {}): Promise<readonly InDoubt[]> {

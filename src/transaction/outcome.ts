@@ -13,7 +13,8 @@ import {
 } from '../protocol/index.ts'
 import type { TransactionId } from '../protocol/index.ts'
 import type { Participant, World } from '../ports/index.ts'
-import { LIMITS, backoffMs, receiptElsewhere, unlessAborted } from '../engine/index.ts'
+import { LIMITS, backoffMs, unlessAborted } from '../engine/index.ts'
+import type { Elsewhere } from '../engine/index.ts'
 import { between, quote } from './options.ts'
 
 /** What became of a transaction. */
@@ -56,6 +57,7 @@ export async function outcomeOf(
   options: OutcomeOptions,
   app: string,
   participants: ReadonlyMap<string, Participant>,
+  elsewhere: Elsewhere,
   world: World,
 ): Promise<OutcomeAnswer> {
   const waitMs = options.waitMs ?? 0
@@ -70,7 +72,7 @@ export async function outcomeOf(
   try {
     let last: OutcomeAnswer = { outcome: 'unknown', reason: 'unreachable' }
     for (let attempt = 1; ; attempt += 1) {
-      const answer = await unlessOver(over, askOnce(id, app, participants), last)
+      const answer = await unlessOver(over, askOnce(id, app, participants, elsewhere), last)
       last = answer
       const mayChange =
         answer.outcome === 'unknown' && ['running', 'unreachable'].includes(answer.reason)
@@ -101,6 +103,7 @@ async function askOnce(
   id: string,
   app: string,
   participants: ReadonlyMap<string, Participant>,
+  elsewhere: Elsewhere,
 ): Promise<OutcomeAnswer> {
   const given: unknown = id
   const reading = parseTransactionId(typeof given === 'string' ? given : '')
@@ -108,7 +111,7 @@ async function askOnce(
     case 'bare':
       return lookUpEverywhere(reading.txid, participants)
     case 'registered':
-      return askRegister(reading.id, app, participants)
+      return askRegister(reading.id, app, participants, elsewhere)
     case 'unreadable':
       throw new AssentError({
         code: 'ASSENT_ID',
@@ -136,6 +139,7 @@ async function askRegister(
   id: TransactionId,
   app: string,
   participants: ReadonlyMap<string, Participant>,
+  elsewhere: Elsewhere,
 ): Promise<OutcomeAnswer> {
   const register = participants.get(id.register)
   if (register === undefined || id.app !== app) {
@@ -148,8 +152,7 @@ async function askRegister(
       return { outcome: 'committed' }
     case 'abort': {
       const isApplied =
-        answer.answer === 'absent' &&
-        (await receiptElsewhere(participants, { ...id, branch: id.register })) === 'receipt'
+        answer.answer === 'absent' && (await elsewhere.look(id, id.register)) === 'receipt'
       return isApplied ? { outcome: 'unknown', reason: 'contradicted' } : { outcome: 'aborted' }
     }
     case 'running':

@@ -42,6 +42,7 @@ test('a recoverer that commits all that is listed is found before the decision',
   expect(crashed.disagreements).toEqual([
     'stock: the item was taken 1 times, expected 0',
     'stock: mark commit, expected undefined',
+    'outcome(id) says unknown: contradicted, it is aborted',
     'outcome(tx.id) says committed, not unknown: not-found',
   ])
 })

@@ -115,8 +115,8 @@ function masked(sql: string): string {
         "'$1.<epoch>.<txid>','$2.<connection>.<start>',$3",
       )
       .replace(
-        /SELECT '[^']{20}', 'commit', ('[^']+', '[^']+'), '[^']{8}'/,
-        "SELECT <txid>, 'commit', $1, <epoch>",
+        /VALUES \('[^']{20}', (.*), ('[^']+', '[^']+'), '[^']{8}', ('\[)/,
+        'VALUES (<txid>, $1, $2, <epoch>, $3',
       )
       .replace(/epoch\.id = '[^']{8}'/, 'epoch.id = <epoch>')
       .replace(/'item-\d+'/, '<item>')

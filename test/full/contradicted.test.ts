@@ -2,6 +2,9 @@
  * A register is put back to a backup, and nobody runs `assent restored`: it remembers that what it has
  * no row of never committed. Where another database has applied it, that is proof of the contrary.
  */
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { createAssent } from 'assent'
 import type { Report } from 'assent'
@@ -113,6 +116,59 @@ test('a participant that is down keeps nobody’s locks: its receipt is not wait
   await expect.poll(() => three.stock.prepared()).toEqual([])
 })
 
+test('closing does not cut the looking short', async () => {
+  const three = await setBack('applied it')
+  const { assent } = openOver(three)
+  const recovering = assent.recover()
+  await assent.close()
+  await recovering.catch(() => undefined)
+  expect(await three.stock.prepared()).toHaveLength(1)
+})
+
+test('a receipt is seen beside somebody who keeps Assent’s own row locked', async () => {
+  const three = await setBack('applied it')
+  const client = await three.ledger.pool.connect()
+  onTestFinished(() => {
+    client.release(true)
+  })
+  await client.query('begin')
+  await client.query('update assent.database set reads = reads')
+  const { assent } = openOver(three)
+  expect(await assent.recover()).toMatchObject([{ reason: 'contradicted' }])
+})
+
+test('outcome() does not wait for a participant that is silent', async () => {
+  const three = await setBack('nothing')
+  const silent = createServer(() => undefined).listen(0, '127.0.0.1')
+  await once(silent, 'listening')
+  onTestFinished(() => {
+    silent.close()
+  })
+  const { port } = silent.address() as AddressInfo
+  const assent = createAssent({
+    app: 'shop',
+    participants: {
+      orders: participant(three.orders.pool),
+      ledger: participant(three.ledger.pool, {
+        recovery: { connectionString: `postgres://nobody@127.0.0.1:${port}/none` },
+      }),
+    },
+  })
+  onTestFinished(() => assent.close())
+  expect(await assent.outcome(three.leftover.id)).toEqual({ outcome: 'aborted' })
+})
+
+test('what is known of one transaction is known of its siblings: outcome() too', async () => {
+  const three = await setBack('applied it')
+  const sibling = await leaveBehind(three, 'voted')
+  sibling.vanish()
+  const { assent } = openOver(three)
+  expect(await assent.outcome(three.leftover.id)).toMatchObject({ reason: 'contradicted' })
+  await expect
+    .poll(() => assent.outcome(sibling.id))
+    .toEqual({ outcome: 'unknown', reason: 'contradicted' })
+})
+
 test('on the command line: an alarm, until a person tells the register and decides', async () => {
   const three = await setBack('applied it')
   const run = commandsOn(three)
@@ -164,7 +220,7 @@ test('a register that was replaced by an empty database contradicts nobody', asy
   expect(await run('restored', 'orders')).toMatchObject({ code: 0, errors: '' })
   const gone = await run('lost')
   expect(gone.out).toContain('of what concerns orders, nothing can be known now')
-  expect(gone.errors).toMatch(/^assent: .+\n$/)
+  expect(gone.errors).toMatch(/^assent: .+\nassent: .+\n$/)
   const refused = await run('resolve', txid, '--abort', '--yes', '--register-lost')
   expect(refused).toMatchObject({ code: 7 })
   expect(refused.errors).toContain(`--commit --register-lost`)

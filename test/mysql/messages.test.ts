@@ -15,6 +15,11 @@ import { WAYS, listened, shapesOf } from '../support/mysql-messages.ts'
 import type { Listened } from '../support/mysql-messages.ts'
 
 const INSERT = 'insert into t values (1)'
+/** What the user's statements did may be durable: nobody may be told that it was aborted. */
+const NOT_THE_SAME = {
+  answer: 'no',
+  cause: { code: 'ASSENT_TRANSACTION_CONTROL', outcome: 'unknown' },
+}
 
 /** Its first branch asks for the server's facts, which later ones know. */
 async function knowing(of: Listened): Promise<Listened> {
@@ -175,9 +180,37 @@ describe.each(WAYS)('a claim, messages %s', (statements) => {
       return reply
     }
     branch.seal()
-    expect(await branch.claim(of.mark)).toMatchObject({ answer: 'no', cause: { errno: 1399 } })
+    expect(await branch.claim(of.mark)).toMatchObject(NOT_THE_SAME)
     expect(seen).toContainEqual(['commit'])
     expect(await of.marks()).toEqual([])
+  })
+
+  test('and a receipt of the same kind too', async () => {
+    const of = await listened('maria', { statements })
+    const branch = await of.join()
+    const { link, xid } = mysqlBranch(branch).lent
+    for (const text of [`XA END ${xid}`, `XA ROLLBACK ${xid}`]) await link.send(text)
+    const send = link.send.bind(link)
+    link.send = (text) => send(text.replace(' AND @@in_transaction', ''))
+    branch.seal()
+    expect(await branch.vote(of.mark, of.gid)).toMatchObject(NOT_THE_SAME)
+    expect(await of.marks()).toEqual([])
+  })
+
+  test('behind work that became durable by itself is no clean abort', async () => {
+    const of = await listened('maria', { statements })
+    for (const end of ['claim', 'vote'] as const) {
+      const branch = await of.join()
+      const { link, xid } = mysqlBranch(branch).lent
+      for (const text of [`XA END ${xid}`, `XA ROLLBACK ${xid}`]) await link.send(text)
+      await runMysql(branch, INSERT)
+      branch.seal()
+      const ended = end === 'claim' ? branch.claim(of.mark) : branch.vote(of.mark, of.gid)
+      expect(await ended).toMatchObject(NOT_THE_SAME)
+      await branch.end('abort', undefined)
+    }
+    expect(await of.marks()).toEqual([])
+    expect(await of.database.count()).toBe(2)
   })
 
   test('that is refused does not withdraw what a person has decided', async () => {

@@ -19,7 +19,12 @@ export function lost(flags: CommonFlags): Promise<ExitName> {
   return inSession(flags, async ({ operator, say }) => {
     const found = await operator.lost()
     const { unreachable } = found
-    say.json({ app: operator.app, lost: found.lost, unreachable: unreachable.map(errorJson) })
+    say.json({
+      app: operator.app,
+      lost: found.lost,
+      leftOut: found.leftOut,
+      unreachable: unreachable.map(errorJson),
+    })
     const rows = found.lost.map(({ transactionId, register, appliedIn }) => [
       register,
       appliedIn.join(', '),
@@ -32,6 +37,10 @@ export function lost(flags: CommonFlags): Promise<ExitName> {
         ? nothingText(unreachable)
         : `${rows.length} committed, and missing in ${[...new Set(found.lost.map(({ register }) => register))].join(', ')}.\n`,
     )
+    if (found.leftOut.length > 0) {
+      const names = found.leftOut.join(', ')
+      say.warn(`${names}: not gone through; nothing was ever marked there, or it is read-only now`)
+    }
     return worst(rows.length > 0 ? 'alarm' : 'ok', sayUnreachable(say, unreachable))
   })
 }

@@ -108,6 +108,17 @@ export function mayBeOfEnd(reply: Reply): boolean {
   return reply.kind === 'refused' && OF_XA.includes(reply.error.errno)
 }
 
+/**
+ * XA END is refused since its transaction is not open: none is, or another. 1399 says so too, and also that the
+ * server has rolled it back, which the name of the state tells, in every language.
+ */
+export function isOfAnother(reply: Reply): boolean {
+  if (reply.kind !== 'refused') return false
+  const { errno, message } = reply.error
+  if (errno === 1399) return !message.includes('ROLLBACK ONLY')
+  return [1397, 1398, 1400, 1401].includes(errno)
+}
+
 export function causeOf(reply: Reply): unknown {
   switch (reply.kind) {
     case 'lost':

@@ -26,9 +26,16 @@
  * yes, so whoever finds one prepared commits it, as after a crash inside ONE PHASE.
  */
 import { invariant } from '../../protocol/index.ts'
-import type { Answer, EndAnswer, Gid } from '../../protocol/index.ts'
+import type { Answer, AssentError, EndAnswer, Gid } from '../../protocol/index.ts'
 import type { Branch, BranchFault, JoinRequest, Mark } from '../../ports/index.ts'
-import { causeOf, isRolledBack, mayBeOfEnd, mayNotBeWritten, readAnswer } from './answers.ts'
+import {
+  causeOf,
+  isOfAnother,
+  isRolledBack,
+  mayBeOfEnd,
+  mayNotBeWritten,
+  readAnswer,
+} from './answers.ts'
 import type { Message } from './answers.ts'
 import type { Reply } from './driver.ts'
 import { Guard } from './guard.ts'
@@ -53,8 +60,8 @@ export interface MysqlBranchFacts {
   readonly endSession: (owner: Owner) => Promise<void>
   /** The claim was refused for its epoch, or for what the server is set to. */
   readonly onStaleEpoch: () => void
-  /** Removes a claim that became durable by itself. Never rejects. @returns whether it is surely gone */
-  readonly withdraw: (txid: string) => Promise<boolean>
+  /** Removes a mark that became durable by itself. Never rejects. */
+  readonly withdraw: (txid: string) => Promise<void>
 }
 
 /** Where the branch's transaction is, as far as this connection knows. */
@@ -127,15 +134,10 @@ export class MysqlBranch implements Branch {
     const claimed = await this.#mark(claimSql(names, mark, present, this.lent.server))
     const { reply, answer, of } = claimed
     if (mayNotBeWritten(reply)) {
-      this.#facts.onStaleEpoch()
-      return { answer: 'no', cause: staleEpoch(this.name, mark.id.epoch) }
+      return this.#notWritten(staleEpoch(this.name, mark.id.epoch))
     }
     if (of === 'mark') return this.#explained(claimed)
-    if (reply.kind !== 'refused') return answer
-    // It may be durable by itself, if no transaction was open around it (MySQL can't be asked that).
-    this.#giveUp('destroy')
-    const isGone = await this.#facts.withdraw(mark.id.txid)
-    return isGone ? answer : { answer: 'no', cause: notTheSame(this.name) }
+    return reply.kind === 'refused' ? this.#notEnded(reply, answer, mark) : answer
   }
 
   async vote(mark: Mark, gid: Gid): Promise<Answer> {
@@ -144,7 +146,11 @@ export class MysqlBranch implements Branch {
     const isNamed = formatXid(gid, this.lent.server.owner) === this.lent.xid
     invariant(isNamed, `${this.name} is to vote under another id than it began with`)
     const receipt = await this.#mark(receiptSql(names, mark, this.lent.server))
+    if (mayNotBeWritten(receipt.reply)) return this.#notWritten(notDurable(this.name))
     if (receipt.of === 'mark') return this.#explained(receipt)
+    if (isOfAnother(receipt.reply)) {
+      return this.#notEnded(receipt.reply, receipt.answer, mark)
+    }
     if (receipt.answer.answer !== 'yes') return receipt.answer
     const { answer } = await this.#send(`XA PREPARE ${this.#xid}`, 'decides')
     this.#stage = answer.answer === 'yes' ? 'prepared' : 'unclear'
@@ -169,9 +175,30 @@ export class MysqlBranch implements Branch {
     // Its key is taken, or awaited: is this server configured twice? So it is looked at anew.
     const isTaken = reply.kind === 'refused' && [1062, 1205].includes(reply.error.errno)
     if (isTaken) this.#facts.onStaleEpoch()
-    if (!mayNotBeWritten(reply)) return answer
+    return answer
+  }
+
+  /**
+   * The mark may not be written. On MariaDB also because no transaction is open: then what the user's
+   * statements did is durable by itself, and nobody may be told that it was aborted.
+   */
+  async #notWritten(cause: AssentError): Promise<Answer> {
     this.#facts.onStaleEpoch()
-    return { answer: 'no', cause: notDurable(this.name) }
+    const ended = await this.#endWork()
+    if (!isOfAnother(ended.reply)) return { answer: 'no', cause }
+    this.#giveUp('destroy')
+    return { answer: 'no', cause: notTheSame(this.name) }
+  }
+
+  /**
+   * XA END was refused behind the mark. Unless the server has rolled the branch back, another transaction is
+   * open than the one that was begun, or none: then the mark may be durable by itself (MySQL can't be asked
+   * that), and so may what the user's statements did.
+   */
+  async #notEnded(reply: Reply, answer: Answer, mark: Mark): Promise<Answer> {
+    this.#giveUp('destroy')
+    await this.#facts.withdraw(mark.id.txid)
+    return isOfAnother(reply) ? { answer: 'no', cause: notTheSame(this.name) } : answer
   }
 
   /** XA END: the work is complete, and nothing can be added to it. */

@@ -121,6 +121,15 @@ WHERE txid IN (${listOf(txids)}) AND decision <> 'heuristic-abort'`,
     return new Set(firstOf(rows))
   }
 
+  async applied({ txid, register, epoch }: Parameters<Memory['applied']>[0]): Promise<boolean> {
+    const rows = await this.#connections.use((connection) =>
+      connection.rows(`SELECT 1 FROM ${this.#names.mark} WHERE txid = ${quote(txid)}
+AND register = ${quote(register)} AND epoch = ${quote(epoch)}
+AND decision IN ('commit', 'settled', 'heuristic-commit')`),
+    )
+    return rows.length > 0
+  }
+
   async settle(txids: readonly string[]): Promise<ReadonlySet<string>> {
     if (txids.length === 0) return new Set()
     const { mark } = this.#names

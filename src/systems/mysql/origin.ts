@@ -16,7 +16,7 @@
  */
 import { NO_TABLES, quote } from './schema.ts'
 import type { SchemaNames } from './schema.ts'
-import { rowsOf } from './server-facts.ts'
+import { isOff, rowsOf } from './server-facts.ts'
 import type { ServiceConnection } from './service-connections.ts'
 
 /** @throws NoConnection, or the server's error */
@@ -43,5 +43,5 @@ FROM ${names.mark} AS mark WHERE mark.txid = ${quote(txid)}`,
 /** Asked anew each time: a replica may have been promoted since its connection was made. */
 export async function isReplica(connection: ServiceConnection): Promise<boolean> {
   const [row] = await connection.rows('SELECT @@global.read_only')
-  return row?.[0] !== '0'
+  return !isOff(row?.[0])
 }

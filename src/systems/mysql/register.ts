@@ -124,7 +124,7 @@ export class Register {
    * Removes a claim that nobody will decide by, and nothing that a person decided. Tried once: what is
    * left is seen by the witness. Never rejects. @returns whether it is surely gone
    */
-  async withdraw(txid: string): Promise<boolean> {
+  async withdraw(txid: string): Promise<void> {
     const { names, connections } = this.#facts
     try {
       await connections.use((connection) =>
@@ -134,9 +134,8 @@ export class Register {
           ),
         ),
       )
-      return true
     } catch {
-      return false
+      // It was not reached, or would not: the caller is told "unknown" where that matters.
     }
   }
 

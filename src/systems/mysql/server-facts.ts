@@ -56,12 +56,17 @@ FROM ${schema}.GLOBAL_STATUS WHERE VARIABLE_NAME = 'UPTIME'`,
     flavour,
     version: version ?? 'unknown',
     owner: { connection: Number(connection), start },
-    access: readOnly === '0' ? 'writable' : 'read-only',
+    access: isOff(readOnly) ? 'writable' : 'read-only',
     binlog: binlog === '0' ? 'off' : 'on',
     idleSeconds: Number(second?.[1]),
   }
   known.set(link.key, facts)
   return facts
+}
+
+/** A flag, or on newer servers a word. */
+export function isOff(readOnly: string | null | undefined): boolean {
+  return readOnly === '0' || readOnly === 'OFF'
 }
 
 /** The oldest that keep a prepared branch over a disconnect and a crash. */

@@ -30,6 +30,8 @@ import { ownWriteSql } from './register.ts'
 
 /** How long first use waits for another process that creates the tables. */
 const FIRST_USE_S = 10
+/** How often a list of epochs is tried to be emptied; each waits for a lock as long as the session says. */
+const EMPTYING_ATTEMPTS = 10
 /** No privilege, in its many forms. */
 const DENIED = new Set([1044, 1142, 1143, 1227, 1401])
 
@@ -115,12 +117,34 @@ export class Site {
       await this.#connections.use(async (connection) => {
         // Without tables, as in a new database in its place, there is nothing that it could remember.
         if (!(await this.#hasTables(connection))) return
-        await connection.acknowledged(() => connection.rows(`DELETE FROM ${this.#names.epoch}`))
+        await this.#emptyEpochs(connection)
       })
     } catch (error) {
       throw this.#explain(error)
     }
     return sql
+  }
+
+  /** Claims that are open keep the rows locked, until their transactions end or are prepared. */
+  async #emptyEpochs(connection: ServiceConnection): Promise<void> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await connection.acknowledged(() => connection.rows(`DELETE FROM ${this.#names.epoch}`))
+        return
+      } catch (error) {
+        const isLocked = isServerError(error) && error.errno === 1205
+        if (!isLocked) throw error
+        if (attempt < EMPTYING_ATTEMPTS) continue
+        throw new AssentError({
+          code: 'ASSENT_UNCLEAR',
+          outcome: 'unknown',
+          message:
+            `Participant ${this.#participant} keeps its list of epochs: transactions that are open have it ` +
+            `locked. Stop the application, or end its sessions, and run this again`,
+          cause: error,
+        })
+      }
+    }
   }
 
   async #check(connection: ServiceConnection): Promise<MarkSite> {

@@ -14,7 +14,8 @@ import type { Statement } from './wire.ts'
 /** Removes a claim that a COMMIT of the user's may have made durable: nothing was committed by it. */
 export function withdrawStatement(names: SchemaNames, txid: string): Statement {
   return {
-    text: `DELETE FROM ${names.mark} WHERE txid OPERATOR(pg_catalog.=) $1::pg_catalog.text`,
+    text: `DELETE FROM ${names.mark} WHERE txid OPERATOR(pg_catalog.=) $1::pg_catalog.text
+  AND decision OPERATOR(pg_catalog.=) 'commit'`,
     values: [txid],
   }
 }

@@ -114,6 +114,16 @@ WHERE txid = ANY ($1::text[]) AND decision <> 'heuristic-abort'`,
     return new Set((rows[0] ?? []).map(([txid]) => txid ?? ''))
   }
 
+  async applied({ txid, register, epoch }: Parameters<Memory['applied']>[0]): Promise<boolean> {
+    const statement = {
+      text: `SELECT FROM ${this.#names.mark} WHERE txid = $1::text AND register = $2::text
+AND epoch = $3::text AND decision IN ('commit', 'settled', 'heuristic-commit')`,
+      values: [txid, register, epoch],
+    }
+    const { rows } = await this.#connections.use((connection) => answered(connection, [statement]))
+    return (rows[0] ?? []).length > 0
+  }
+
   async settle(txids: readonly string[]): Promise<ReadonlySet<string>> {
     // Rows that are settled already are written again, so that this COMMIT vouches for them too.
     const { rows } = await this.#commit([
