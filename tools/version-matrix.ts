@@ -37,7 +37,7 @@ const MARIADB = [
   'test/full/mariadb-decider.test.ts',
   'test/full/seen-is-not-durable.test.ts',
 ]
-const RUNTIME = [...CONTRACT, 'test/repository/package.test.ts']
+const RUNTIME = [...CONTRACT, 'test/full/package.test.ts']
 
 export interface Round {
   readonly title: string
@@ -87,7 +87,7 @@ export function versionMatrix(): readonly Round[] {
   const runtimes = ['22', '26'].map((major): Round => ({
     title: `Node ${major}`,
     node: join(packageFolder('runtimes', `node-${major}`), 'bin', 'node'),
-    env: { ASSENT_NODE: major },
+    env: { ASSENT_NODE: major, ASSENT_FULL: '1' },
     files: RUNTIME,
   }))
   return [...servers, mariadb, ...drivers, ...runtimes]

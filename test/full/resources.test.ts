@@ -14,7 +14,7 @@ import { freshDatabase } from '../support/databases.ts'
 import type { TestDatabase } from '../support/databases.ts'
 import { leaveBehind } from '../support/leftover.ts'
 import { ownDatabase, ownServer } from '../support/own-server.ts'
-import { Network, once } from './network.ts'
+import { Network, once } from '../faults/network.ts'
 
 test('no slot is left to prepare in (fault 74): aborted, and it works once one is free', async () => {
   const orders = await freshDatabase('first')

@@ -4,14 +4,14 @@
  * one, and the process that wakes up is told the truth.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { recoverAndJudge } from './crash.ts'
-import { CrashCluster } from './crash-cluster.ts'
-import { claimAt, fateAt, isOwnDeath, isProcessed, label, pointsOf } from './crash-points.ts'
-import type { CrashPoint } from './crash-points.ts'
-import { DoomedProcess } from './doomed-process.ts'
-import { fullId } from './oracle.ts'
-import { assentRecoverer } from './recoverer.ts'
-import { goldenOfTwo, writesInTwo } from './two-databases.ts'
+import { recoverAndJudge } from '../crash/crash.ts'
+import { CrashCluster } from '../crash/crash-cluster.ts'
+import { claimAt, fateAt, isOwnDeath, isProcessed, label, pointsOf } from '../crash/crash-points.ts'
+import type { CrashPoint } from '../crash/crash-points.ts'
+import { DoomedProcess } from '../crash/doomed-process.ts'
+import { fullId } from '../crash/oracle.ts'
+import { assentRecoverer } from '../crash/recoverer.ts'
+import { goldenOfTwo, writesInTwo } from '../crash/two-databases.ts'
 
 const points = pointsOf(goldenOfTwo.messages).filter((point) => !isOwnDeath(point))
 let cluster: CrashCluster
