@@ -52,8 +52,10 @@ function kindOnBranch(message: string): Kind | undefined {
   if (text === GIVEN_BACK) return undefined
   if (LENT.test(text)) return 'session'
   if (/^XA START /.test(text)) return 'begin'
-  if (/^INSERT INTO `assent`\.mark/.test(text))
-    return /\sFROM DUAL\s/.test(text) ? 'receipt' : 'claim'
+  // A claim looks its epoch up, a receipt has none to look up here.
+  if (/^INSERT INTO `assent`\.mark/.test(text)) {
+    return /\sFROM `assent`\.epoch\s/.test(text) ? 'claim' : 'receipt'
+  }
   const isDecider = isOfDecider(text)
   if (/^XA END /.test(text)) return isDecider ? 'seal' : 'end-work'
   if (/^XA PREPARE /.test(text)) return isDecider ? 'decide' : 'vote'
