@@ -1,7 +1,7 @@
 /**
  * `npm test`, and `npm run test:full` for what is too long for it: the tests of `test/full`, then the
  * versions of the matrix. `--versions` runs only the latter. `npm run test:pairs` runs what is too long even
- * for that: every pair of systems, killed at every point.
+ * for that: every pair of systems, killed at every point, and the other half of the widest exploration.
  *
  * Owns: which test files run in which command. Other arguments are passed on to vitest, and then
  * the matrix is left out.
@@ -24,6 +24,7 @@ const PAIRS = [
   'three-systems',
   'of-pairs',
   'detach-window',
+  'wide-exploration-shown-first',
 ]
 
 if (isFull || isMatrix) prepareOrExit()

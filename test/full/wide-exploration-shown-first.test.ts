@@ -1,6 +1,6 @@
 /**
  * The exploration with wider bounds: minutes. Here a commit is shown before it is flushed.
- * (In two files, so that both halves run at the same time.)
+ * (`npm run test:pairs` has it: see vitest.config.ts.)
  */
 import { test } from 'vitest'
 import { FULL_BOUNDS } from '../model/bounds.ts'

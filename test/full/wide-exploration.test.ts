@@ -1,6 +1,6 @@
 /**
  * The exploration with wider bounds: minutes. Here a commit is flushed before it is shown.
- * (In two files, so that both halves run at the same time.)
+ * (The other half takes as long, and runs with `npm run test:pairs`.)
  */
 import { test } from 'vitest'
 import { FULL_BOUNDS } from '../model/bounds.ts'
