@@ -69,14 +69,9 @@ export async function runPairs(
   signal: AbortSignal,
   print: Print,
 ): Promise<void> {
+  const printed = (setting: SettingResult) => printSetting(setting, PAIR_NAMES)
   const stage = await Stage.openPairs(options.urls, options.binlog)
-  try {
-    const printed = (setting: SettingResult) => printSetting(setting, PAIR_NAMES)
-    const way = { order: PAIR_NAMES, printed }
-    conclude(options, await measureOn(stage, options, way, signal, print), print)
-  } finally {
-    await stage.close()
-  }
+  await compareOn(stage, options, { order: PAIR_NAMES, printed }, signal, print)
 }
 
 export async function runGuarantees(
@@ -85,8 +80,18 @@ export async function runGuarantees(
   print: Print,
 ): Promise<void> {
   const stage = await Stage.open(options.urls)
+  await compareOn(stage, options, { order: GUARANTEE_NAMES, printed: printLadder }, signal, print)
+}
+
+/** Everything that is measured, and no goals. Closes the stage. */
+async function compareOn(
+  stage: Stage,
+  options: BenchOptions,
+  way: Way,
+  signal: AbortSignal,
+  print: Print,
+): Promise<void> {
   try {
-    const way = { order: GUARANTEE_NAMES, printed: printLadder }
     conclude(options, await measureOn(stage, options, way, signal, print), print)
   } finally {
     await stage.close()

@@ -58,6 +58,16 @@ export async function inSession(
   }
 }
 
+/** The names of those that could be reached. */
+export function reachedOf(
+  { participants }: Operator,
+  unreachable: readonly Unreachable[],
+): readonly string[] {
+  return [...participants.keys()].filter(
+    (name) => !unreachable.some(({ participant }) => participant === name),
+  )
+}
+
 /** Tells of each, on stderr. */
 export function sayUnreachable(say: Say, unreachable: readonly Unreachable[]): ExitName {
   for (const { error } of unreachable) say.warn(messageOf(error))

@@ -92,10 +92,9 @@ export class Operator {
       signal: new AbortController().signal,
       elsewhere: this.elsewhere,
     }
-    const recovery = new Recovery(setting)
     // Before the first branch ends: what is found lost makes its siblings wait as well.
     await this.list()
-    const scan = new Scan(this.app, setting, recovery)
+    const scan = new Scan(this.app, setting, new Recovery(setting))
     // Whoever can't be listed is found so again below.
     await fromEach(this.participants, (each) => scan.pass(each))
     return { ...(await this.list()), ended, alarms }

@@ -46,6 +46,15 @@ export const IN_DOUBT_REASONS = Object.keys({
   'not-asked-yet': 0,
 } satisfies Record<InDoubtReason, 0>) as readonly InDoubtReason[]
 
+/** What ends only when a person does something. */
+export const WAITS_FOR_A_PERSON: readonly InDoubtReason[] = [
+  'held',
+  'contradicted',
+  'not-owner',
+  'unreadable',
+  'register-not-configured',
+]
+
 /** A prepared branch whose end is still open, and why. */
 export interface InDoubt {
   readonly participant: string
@@ -104,13 +113,7 @@ export function warnOf(report: Report): string | undefined {
     case 'vanished':
       return `Assent: ${report.participant} has neither the branch ${report.gid} nor its receipt, and its register has forgotten it. Unless this process stood still for longer than the retention, both databases were set back: compare them by hand.`
     case 'in-doubt':
-      return [
-        'held',
-        'contradicted',
-        'not-owner',
-        'unreadable',
-        'register-not-configured',
-      ].includes(report.inDoubt.reason)
+      return WAITS_FOR_A_PERSON.includes(report.inDoubt.reason)
         ? `Assent: ${report.inDoubt.participant} keeps the prepared branch ${report.inDoubt.gid}: ${report.inDoubt.reason}. It is left alone.`
         : undefined
     case 'on-committed-failed':

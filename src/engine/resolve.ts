@@ -6,7 +6,7 @@
  * in the branch's own database before it happens, and not done if that fails.
  * Never: ends a branch on anything but `planResolution`'s word. The interleavings are listed there.
  */
-import { NO_EPOCH, formatTransactionId, planResolution } from '../protocol/index.ts'
+import { NO_EPOCH, formatTransactionId, isUnwritten, planResolution } from '../protocol/index.ts'
 import type {
   AskAnswer,
   EndAnswer,
@@ -78,9 +78,11 @@ export async function offerResolution(
   const elsewhere = (name: string): boolean => name !== id?.register
   const missing = [...unreachable, ...marks.unreachable].map(({ participant }) => participant)
   const answer = id === undefined ? undefined : await participants.get(id.register)?.ask(id)
-  const isUnwritten = answer?.answer === 'absent' && answer.memory === 'remembered'
   const isDistrusted =
-    id !== undefined && isUnwritten && (await isContradicted(operator, formatTransactionId(id)))
+    id !== undefined &&
+    answer !== undefined &&
+    isUnwritten(answer) &&
+    (await isContradicted(operator, formatTransactionId(id)))
   const facts: ResolutionFacts = {
     wish,
     register: answer ?? { answer: 'not-configured' },

@@ -214,7 +214,7 @@ export class Scan {
     }
     const waitMs = Math.min(LIMITS.scanMs * 5, FIRST_LOOK_MS * 2 ** Math.min(looks - 1, 10))
     const doubt = this.#doubt(participant, gid, branch, reason)
-    if (reason === 'held' || reason === 'contradicted') this.#reportOnce(doubt)
+    if (isForAPerson(reason)) this.#reportOnce(doubt)
     listed.set(branch.gid, { doubt, looks, nextLookAt: this.#setting.world.now() + waitMs })
     this.#pauses.reconsider(participant.name)
   }
@@ -266,8 +266,7 @@ export class Scan {
 
   /** Other apps end theirs within moments: only what stays is worth a word. */
   #reportOnce(inDoubt: InDoubt): void {
-    const isFinal = inDoubt.reason === 'held' || inDoubt.reason === 'contradicted'
-    if (inDoubt.ageMs < LIMITS.reportAfterMs && !isFinal) return
+    if (inDoubt.ageMs < LIMITS.reportAfterMs && !isForAPerson(inDoubt.reason)) return
     const key = `${inDoubt.participant} ${inDoubt.gid} ${inDoubt.reason}`
     if (this.#reported.has(key)) return
     this.#reported.add(key)
@@ -285,4 +284,9 @@ export class Scan {
   #seenAt(participant: Participant): ReadonlyMap<string, Seen> {
     return this.#seen.get(participant.name) ?? new Map<string, Seen>()
   }
+}
+
+/** Its register was asked, and only a person can go on. */
+function isForAPerson(reason: InDoubtReason): boolean {
+  return reason === 'held' || reason === 'contradicted'
 }

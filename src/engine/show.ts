@@ -11,6 +11,7 @@ import {
   NO_EPOCH,
   conclude,
   formatTransactionId,
+  isUnwritten,
   parseTransactionId,
   readGid,
 } from '../protocol/index.ts'
@@ -208,7 +209,7 @@ async function decisionOf(
     return id === undefined ? 'nobody-asked' : 'not-configured'
   }
   const conclusion = conclude(answer)
-  if (conclusion !== 'abort' || answer.answer !== 'absent') return conclusion
+  if (!isUnwritten(answer)) return conclusion
   // The marks were read first. A receipt is only there behind a decision.
   if ([...marks.keys()].some((name) => name !== id.register)) return 'contradicted'
   if (branches.length === 0) return conclusion

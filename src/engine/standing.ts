@@ -6,7 +6,13 @@
  * once for each transaction, and not again once it was silent.
  * Never: ends a branch, or repeats itself: it looks once.
  */
-import { assertNever, conclude, formatGid, formatTransactionId } from '../protocol/index.ts'
+import {
+  assertNever,
+  conclude,
+  formatGid,
+  formatTransactionId,
+  isUnwritten,
+} from '../protocol/index.ts'
 import type { Conclusion, Gid } from '../protocol/index.ts'
 import type { Participant, PreparedBranch } from '../ports/index.ts'
 import type { Elsewhere } from './elsewhere.ts'
@@ -133,7 +139,7 @@ class Asking {
     const conclusion = conclude(answer)
     if (conclusion === 'unclear') this.#silent.add(gid.register)
     // As recovery does: see `elsewhere.ts`.
-    if (conclusion !== 'abort' || answer.answer !== 'absent') return reasonOf(conclusion)
+    if (!isUnwritten(answer)) return reasonOf(conclusion)
     this.#unwritten.add(formatTransactionId(gid))
     const found = await this.#elsewhere.look(gid, gid.branch)
     return found === 'receipt' ? 'contradicted' : 'decided-abort'

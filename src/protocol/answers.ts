@@ -100,6 +100,14 @@ export function conclude(asked: AskAnswer): Conclusion {
   }
 }
 
+/**
+ * An abort for want of a row: `conclude` says so, and a database that was put back to a backup may say it of
+ * what it had decided.
+ */
+export function isUnwritten(asked: AskAnswer): boolean {
+  return asked.answer === 'absent' && asked.memory === 'remembered'
+}
+
 /** Ends a `switch` over a union: a member that was forgotten is a compile error. */
 export function assertNever(value: never): never {
   throw new Error(`impossible value: ${JSON.stringify(value)}`)

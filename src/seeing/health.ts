@@ -5,7 +5,7 @@
  * Promises: asks no database; has no gid and no connection string in it.
  */
 import { AssentError } from '../protocol/index.ts'
-import { codeOf } from '../engine/index.ts'
+import { WAITS_FOR_A_PERSON, codeOf } from '../engine/index.ts'
 import type { InDoubtReason, Sighting } from '../engine/index.ts'
 import type { Known } from './known.ts'
 
@@ -66,14 +66,6 @@ export interface ParticipantHealth {
 
 /** A branch may be prepared for moments in any transaction: in doubt for longer, somebody should know. */
 export const DOUBTFUL_AFTER_MS = 60_000
-/** What ends only when a person does something. */
-const WAITS_FOR_A_PERSON: readonly InDoubtReason[] = [
-  'held',
-  'contradicted',
-  'not-owner',
-  'unreadable',
-  'register-not-configured',
-]
 /** Seen a moment too early, these are another process's that is about to end them. */
 export const PERSON_AFTER_MS = 5_000
 

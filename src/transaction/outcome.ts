@@ -9,6 +9,7 @@ import {
   assertNever,
   conclude,
   formatTransactionId,
+  isUnwritten,
   parseTransactionId,
 } from '../protocol/index.ts'
 import type { TransactionId } from '../protocol/index.ts'
@@ -151,8 +152,7 @@ async function askRegister(
     case 'commit':
       return { outcome: 'committed' }
     case 'abort': {
-      const isApplied =
-        answer.answer === 'absent' && (await elsewhere.look(id, id.register)) === 'receipt'
+      const isApplied = isUnwritten(answer) && (await elsewhere.look(id, id.register)) === 'receipt'
       return isApplied ? { outcome: 'unknown', reason: 'contradicted' } : { outcome: 'aborted' }
     }
     case 'running':

@@ -3,7 +3,7 @@
  * longer to make: test/full/joined-messages.test.ts.)
  */
 import { describe, expect, test } from 'vitest'
-import type { JoinRequest } from '../../src/ports/index.ts'
+import type { Branch, JoinRequest } from '../../src/ports/index.ts'
 import { Over } from '../../src/engine/index.ts'
 import { nodeWorld } from '../../src/platform/node-world.ts'
 import { readAnswer } from '../../src/systems/mysql/answers.ts'
@@ -27,6 +27,15 @@ async function knowing(of: Listened): Promise<Listened> {
   await first.end('abort', undefined)
   of.said.length = 0
   return of
+}
+
+/** Its transaction is gone from its session, which is in whatever `instead` says. */
+async function endedByOthers(branch: Branch, instead: readonly string[] = []): Promise<Link> {
+  const { link, xid } = mysqlBranch(branch).lent
+  for (const text of [`XA END ${xid}`, `XA ROLLBACK ${xid}`, ...instead]) {
+    expect(await link.send(text)).toMatchObject({ kind: 'answered' })
+  }
+  return link
 }
 
 async function vote(of: Listened): Promise<void> {
@@ -154,10 +163,7 @@ describe.each(WAYS)('a claim, messages %s', (statements) => {
   ])('where %s instead of its own is a no, and leaves nothing', async (_, instead) => {
     const of = await listened('maria', { statements })
     const branch = await of.join()
-    const { link, xid } = mysqlBranch(branch).lent
-    for (const text of [`XA END ${xid}`, `XA ROLLBACK ${xid}`, ...instead]) {
-      expect(await link.send(text)).toMatchObject({ kind: 'answered' })
-    }
+    await endedByOthers(branch, instead)
     await runMysql(branch, 'insert into t select 1 from dual where @@in_transaction')
     branch.seal()
     expect(await branch.claim(of.mark)).toMatchObject({ answer: 'no' })
@@ -169,8 +175,7 @@ describe.each(WAYS)('a claim, messages %s', (statements) => {
   test('that became durable by itself, on a server that can’t be asked, is withdrawn', async () => {
     const of = await listened('maria', { statements })
     const branch = await of.join()
-    const { link, xid } = mysqlBranch(branch).lent
-    for (const text of [`XA END ${xid}`, `XA ROLLBACK ${xid}`]) await link.send(text)
+    const link = await endedByOthers(branch)
     // As MySQL, which has no such variable.
     const send = link.send.bind(link)
     const seen: (readonly unknown[])[] = []
@@ -188,8 +193,7 @@ describe.each(WAYS)('a claim, messages %s', (statements) => {
   test('and a receipt of the same kind too', async () => {
     const of = await listened('maria', { statements })
     const branch = await of.join()
-    const { link, xid } = mysqlBranch(branch).lent
-    for (const text of [`XA END ${xid}`, `XA ROLLBACK ${xid}`]) await link.send(text)
+    const link = await endedByOthers(branch)
     const send = link.send.bind(link)
     link.send = (text) => send(text.replace(' AND @@in_transaction', ''))
     branch.seal()
@@ -201,8 +205,7 @@ describe.each(WAYS)('a claim, messages %s', (statements) => {
     const of = await listened('maria', { statements })
     for (const end of ['claim', 'vote'] as const) {
       const branch = await of.join()
-      const { link, xid } = mysqlBranch(branch).lent
-      for (const text of [`XA END ${xid}`, `XA ROLLBACK ${xid}`]) await link.send(text)
+      await endedByOthers(branch)
       await runMysql(branch, INSERT)
       branch.seal()
       const ended = end === 'claim' ? branch.claim(of.mark) : branch.vote(of.mark, of.gid)
@@ -216,8 +219,7 @@ describe.each(WAYS)('a claim, messages %s', (statements) => {
   test('that is refused does not withdraw what a person has decided', async () => {
     const of = await listened('maria', { statements })
     const branch = await of.join()
-    const { link, xid } = mysqlBranch(branch).lent
-    for (const text of [`XA END ${xid}`, `XA ROLLBACK ${xid}`]) await link.send(text)
+    await endedByOthers(branch)
     await of.database.sql('delete from epoch')
     const resolution = {
       decision: 'commit',

@@ -5,7 +5,13 @@ import { isNotOurs } from '../../engine/index.ts'
 import type { Standing, StandingReason } from '../../engine/index.ts'
 import { worst } from '../exit-codes.ts'
 import type { ExitName } from '../exit-codes.ts'
-import { inSession, sayContradicted, sayContradictions, sayUnreachable } from '../session.ts'
+import {
+  inSession,
+  reachedOf,
+  sayContradicted,
+  sayContradictions,
+  sayUnreachable,
+} from '../session.ts'
 import type { CommonFlags } from '../session.ts'
 import { durationOf, errorJson, sentenceOf, tableOf } from '../words.ts'
 
@@ -24,9 +30,7 @@ export function list(flags: ListFlags): Promise<ExitName> {
       unreachable: unreachable.map(errorJson),
       contradictions,
     })
-    const names = [...operator.participants.keys()]
-      .filter((name) => !unreachable.some(({ participant }) => participant === name))
-      .join(', ')
+    const names = reachedOf(operator, unreachable).join(', ')
     say.text(shown.length > 0 ? standingText(shown) : '')
     if (shown.length === 0 && names !== '') {
       say.text(`Nothing of app ${operator.app} is prepared in ${names}.\n`)

@@ -5,7 +5,13 @@ import { isNotOurs } from '../../engine/index.ts'
 import type { Recovered } from '../../engine/index.ts'
 import { CommandError, worst } from '../exit-codes.ts'
 import type { ExitName } from '../exit-codes.ts'
-import { inSession, sayContradicted, sayContradictions, sayUnreachable } from '../session.ts'
+import {
+  inSession,
+  reachedOf,
+  sayContradicted,
+  sayContradictions,
+  sayUnreachable,
+} from '../session.ts'
 import type { CommonFlags, Session } from '../session.ts'
 import { errorJson, tableOf } from '../words.ts'
 import { isContradicted, standingJson, standingText } from './list.ts'
@@ -39,9 +45,6 @@ async function tell(
 ): Promise<ExitName> {
   const { ended, alarms, unreachable } = recovered
   const standing = recovered.standing.filter((each) => !isNotOurs(each))
-  const reached = [...operator.participants.keys()].filter(
-    (name) => !unreachable.some(({ participant }) => participant === name),
-  )
   const contradictions = await operator.contradictions()
   say.json({
     app: operator.app,
@@ -56,7 +59,7 @@ async function tell(
   say.text(
     standing.length > 0
       ? `${ended.length} ended, ${standing.length} stay:\n${standingText(standing)}`
-      : `${ended.length} ended, nothing of app ${operator.app} stays prepared${whereOf(unreachable.length, reached)}.\n`,
+      : `${ended.length} ended, nothing of app ${operator.app} stays prepared${whereOf(unreachable.length, reachedOf(operator, unreachable))}.\n`,
   )
   for (const alarm of alarms) {
     if (alarm.type !== 'lost-vote' && alarm.type !== 'lost-decision') continue
