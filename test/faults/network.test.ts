@@ -18,7 +18,7 @@ describe('one direction is lost', () => {
         link.inflict('to-client', BLACK_HOLE)
       }),
     )
-    await refusal(network.write(500), 'ASSENT_TIMEOUT')
+    await refusal(network.write(), 'ASSENT_TIMEOUT')
     await expect.poll(() => database.prepared()).toHaveLength(1)
     link.heal()
     await network.settles([0, 0])
@@ -33,7 +33,7 @@ describe('one direction is lost', () => {
         link.inflict('to-client', BLACK_HOLE)
       }),
     )
-    const error = await refusal(network.write(500), 'ASSENT_TIMEOUT', 'unknown')
+    const error = await refusal(network.write(), 'ASSENT_TIMEOUT', 'unknown')
     link.heal()
     const asked = await network.assent.outcome(error.transactionId ?? '', { waitMs: 20_000 })
     expect(asked).toEqual({ outcome: 'committed' })
@@ -52,7 +52,7 @@ test('a cable is pulled (fault 35): the server frees the session by itself, and 
     }
     return 'pass'
   })
-  await refusal(network.write(500), 'ASSENT_TIMEOUT')
+  await refusal(network.write(), 'ASSENT_TIMEOUT')
   const open = "select pid from pg_stat_activity where state = 'idle in transaction'"
   const ofThis = `${open} and datname = current_database()`
   // Nobody told the server that the process is gone: to everybody else, it still runs.

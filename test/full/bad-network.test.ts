@@ -39,7 +39,7 @@ test('one link is 5 s late (fault 37): time is up, and a PREPARE that comes late
       link.inflict('to-server', { kind: 'delay', delayMs: 5_000 })
     }),
   )
-  await refusal(network.write(1_000), 'ASSENT_TIMEOUT')
+  await refusal(network.write(), 'ASSENT_TIMEOUT')
   expect([wasPrepared, await database.prepared()]).toEqual([false, []])
   await eventually('the late PREPARE', () => wasPrepared, { timeoutMs: 15_000 })
   link.heal()

@@ -22,7 +22,7 @@ test('a partition with the decider on the other side (fault 41): that side decid
       return 'pass'
     })
   }
-  const error = await refusal(network.write(1_000), 'ASSENT_TIMEOUT', 'unknown')
+  const error = await refusal(network.write(), 'ASSENT_TIMEOUT', 'unknown')
   expect(orders.link.waitingBytes('to-server')).toBeGreaterThan(0)
   stock.link.inflict('to-client', { kind: 'black-hole' })
   // The other side: it sees orders and stock, and never ledger.

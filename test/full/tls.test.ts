@@ -184,7 +184,7 @@ describe.each(['plain', 'TLS'] as const)('fault 44, %s: half an answer, then sil
     const arm = (): void => {
       shop.orders.proxy.cut({ request: 1, keep, then: 'stall' })
     }
-    const write = shop.write({ timeoutMs: 500, before: arm })
+    const write = shop.write({ timeoutMs: 2_000, before: arm })
     const error = await refusal(write, 'ASSENT_TIMEOUT', 'unknown')
     const asked = await shop.assent.outcome(error.transactionId ?? '', { waitMs: 10_000 })
     expect(asked).toEqual({ outcome: 'committed' })
@@ -198,7 +198,7 @@ describe.each(['plain', 'TLS'] as const)('fault 44, %s: half an answer, then sil
     const arm = (): void => {
       shop.stock.proxy.cut({ request: 1, keep, then: 'stall' })
     }
-    const write = shop.write({ timeoutMs: 500, before: arm })
+    const write = shop.write({ timeoutMs: 2_000, before: arm })
     await refusal(write, 'ASSENT_TIMEOUT')
     await expect.poll(shop.fate).toEqual(fateOf(1))
   })

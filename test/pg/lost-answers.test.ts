@@ -174,7 +174,7 @@ describe('an answer that does not come', () => {
   test('to COMMIT within the time: unknown, with an id that can be asked (fault 31)', async () => {
     const { assent, faults, write, settled } = await proxied()
     faults.answer['orders decide'] = never
-    const error = await refusal(write({ timeoutMs: 500 }), 'ASSENT_TIMEOUT', 'unknown')
+    const error = await refusal(write(), 'ASSENT_TIMEOUT', 'unknown')
     expect(error.message).toMatch(/orders: unknown \(decider\) · stock: prepared, recovery will/)
     const asked = await assent.outcome(error.transactionId ?? '', { waitMs: 10_000 })
     expect(asked).toEqual({ outcome: 'committed' })
@@ -190,8 +190,8 @@ describe('an answer that does not come', () => {
       late = true
       return 'pass'
     }
-    const over = performance.now() + 500
-    await write({ timeoutMs: 400 })
+    const over = performance.now() + 2_100
+    await write()
     expect(late).toBe(true)
     await settled([1, 1])
   })
@@ -199,7 +199,7 @@ describe('an answer that does not come', () => {
   test('to COMMIT PREPARED within the time: resolves, and recovery goes on', async () => {
     const { faults, write, settled } = await proxied()
     faults.request['stock apply'] = never
-    await write({ timeoutMs: 500 })
+    await write()
     await settled([1, 1])
   })
 })
@@ -248,7 +248,7 @@ describe('one database alone', () => {
           })
           await orders.query('insert into t values (1)')
         },
-        { receipt: true, timeoutMs: 500 },
+        { receipt: true, timeoutMs: 2_000 },
       )
     faults.answer['orders decide'] = () => 'drop-connection'
     await receipted()
