@@ -199,49 +199,94 @@ export function initialWorld(bounds: Bounds, machines: Machines): World {
   }
 }
 
+/** A number for each word, so that a key is short: a search keeps millions of them. */
+const numbers = new Map<string, number>()
+/** Numbers of words, and of machines; beyond them, in the same two bytes, what is neither. */
+const MOST_NUMBERS = 0x7fff
+const NONE = 0xffff
+
+function numberOf(word: string): number {
+  const known = numbers.get(word)
+  if (known !== undefined) return known
+  const number = inTwoBytes(numbers.size)
+  numbers.set(word, number)
+  return number
+}
+
+function idOf(machine: { readonly id: number } | 'none'): number {
+  return machine === 'none' ? NONE : inTwoBytes(machine.id)
+}
+
+function inTwoBytes(number: number): number {
+  if (number > MOST_NUMBERS) throw new Error(`${number} is too much for a part of a key`)
+  return number
+}
+
 export function keyOf(world: World): string {
   const { branches, sessions, owner, clients, left, past } = world
-  const [one, two] = [clientKey(clients['recoverer 1']), clientKey(clients['recoverer 2'])] as const
-  const [first, second] = [cleanerKey(world, 'cleaner 1'), cleanerKey(world, 'cleaner 2')] as const
+  const one = clientKey(clients['recoverer 1'])
+  const two = clientKey(clients['recoverer 2'])
+  const first = cleanerKey(world, 'cleaner 1')
+  const second = cleanerKey(world, 'cleaner 2')
+  const rest = String.fromCharCode(
+    numberOf(branches.D),
+    numberOf(branches.P),
+    numberOf(world.epoch),
+    numberOf(world.server),
+    owner.status === 'runs' ? idOf(owner.machine) : MOST_NUMBERS + 1 + numberOf(owner.told),
+    idOf(world.witness),
+    left.breaks,
+    left.restarts,
+    left.refusals,
+    left.setbacks,
+    left.losses,
+    left.unlistings,
+    left.failovers,
+    numberOf(past.decisionSetBack),
+    numberOf(past.voterSetBack),
+    numberOf(past.failedOver),
+    numberOf(past.concluded),
+    numberOf(past.alarm),
+    numberOf(past.report),
+    numberOf(past.unclaimed),
+  )
   return [
-    branches.D,
-    branches.P,
-    world.epoch,
-    world.server,
+    rest,
     sessionKey(sessions.D),
     sessionKey(sessions.P),
-    owner.status === 'runs' ? owner.machine.id : owner.told,
     clientKey(clients['the owner’s ask']),
     clientKey(clients['the owner’s other connection']),
     clientKey(clients['the owner’s recovery']),
     clientKey(clients['the caller']),
     // The two recoverers are alike: who of them is where makes no difference. So are the cleaners.
-    one < two ? `${one} ${two}` : `${two} ${one}`,
-    first < second ? `${first} ${second}` : `${second} ${first}`,
+    one < two ? one + two : two + one,
+    first < second ? first + second : second + first,
     clientKey(clients['the witness']),
-    world.witness === 'none' ? '' : world.witness.id,
-    `${left.breaks}${left.restarts}${left.refusals}${left.setbacks}${left.losses}`,
-    `${left.unlistings}${left.failovers}`,
-    `${past.decisionSetBack}${past.voterSetBack}${past.failedOver}${past.concluded}`,
-    `${past.alarm}${past.report}${past.unclaimed}`,
-  ].join()
+  ].join('')
 }
 
 /** Its two connections are alike as well. */
 function cleanerKey({ clients, cleaners }: World, name: Cleaner): string {
   const { doing, rounds } = clients[name]
-  const other = clients[`${name}’s other connection`].doing
-  const machine = cleaners[name]
-  const doings = doing < other ? `${doing}&${other}` : `${other}&${doing}`
-  return `${doings}/${rounds}/${machine === 'none' ? '' : machine.id}`
+  const [one, other] = [numberOf(doing), numberOf(clients[`${name}’s other connection`].doing)]
+  return String.fromCharCode(
+    Math.min(one, other),
+    Math.max(one, other),
+    rounds,
+    idOf(cleaners[name]),
+  )
 }
 
 function sessionKey({ link, requests, replies }: Session): string {
-  return `${link}:${requests.join('>')}<${replies.join('<')}`
+  return String.fromCharCode(numberOf(link), listNumber(requests), listNumber(replies))
+}
+
+function listNumber(words: readonly string[]): number {
+  return words.length === 0 ? NONE : numberOf(words.join())
 }
 
 function clientKey({ doing, rounds, machine }: Client): string {
-  return `${doing}/${rounds}/${machine === 'none' ? '' : machine.id}`
+  return String.fromCharCode(numberOf(doing), rounds, idOf(machine))
 }
 
 /** Whether COMMIT was ever durable in the decider. */
