@@ -13,7 +13,10 @@ const tooLong = [
   ...(process.env['ASSENT_PAIRS'] === 'all' ? [] : [longest]),
 ]
 
-// Real servers, two cores: two files at a time keep the waits of one from starving the other.
+// Real servers, two cores: two files at a time keep the waits of one from starving the other. The long
+// ones wait more than they compute.
+const filesAtOnce = process.env['ASSENT_FULL'] ? 3 : 2
+
 export default defineConfig({
   resolve: { conditions: ['assent-source'] },
   ssr: { resolve: { conditions: ['assent-source'] } },
@@ -22,7 +25,7 @@ export default defineConfig({
     globalSetup: ['test/support/global-servers.ts'],
     include: ['test/**/*.test.ts', 'harness/**/*.test.ts'],
     exclude: ['**/node_modules/**', ...tooLong],
-    maxWorkers: 2,
+    maxWorkers: filesAtOnce,
     testTimeout: 60_000,
     expect: { poll: { timeout: 10_000 } },
     hookTimeout: 60_000,

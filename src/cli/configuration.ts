@@ -70,18 +70,26 @@ async function ofFlags({
       'without a configuration file, both are needed: --app NAME and --participant NAME=URL',
     )
   }
-  const given: Record<string, UrlParticipant> = {}
-  for (const text of participant) {
+  return { app, participants: await definitionsOf(readUrls(participant, schema), process.cwd()) }
+}
+
+/** What `--participant` was given. @throws CommandError */
+export function readUrls(
+  given: readonly string[],
+  schema: string | undefined,
+): Readonly<Record<string, UrlParticipant>> {
+  const urls: Record<string, UrlParticipant> = {}
+  for (const text of given) {
     const [, name, url] = /^([^=]+)=(.+)$/s.exec(text) ?? []
     if (name === undefined || url === undefined) {
       throw new CommandError('usage', '--participant expects NAME=URL, or NAME=env:VARIABLE')
     }
-    if (Object.hasOwn(given, name)) {
+    if (Object.hasOwn(urls, name)) {
       throw new CommandError('usage', `--participant was given twice for ${name}`)
     }
-    given[name] = { url, schema }
+    urls[name] = { url, schema }
   }
-  return { app, participants: await definitionsOf(given, process.cwd()) }
+  return urls
 }
 
 function fileOf(given: string | undefined): string {

@@ -20,7 +20,10 @@ export const EXIT_CODES = {
     code: 4,
     meaning: 'doctor: all works, and something is to be known or could be better',
   },
-  stays: { code: 5, meaning: 'recover, drain, resolve: something of this app stays prepared' },
+  stays: {
+    code: 5,
+    meaning: 'recover, drain, resolve, demo: something of this app stays prepared',
+  },
   notFound: { code: 6, meaning: 'show, resolve: no participant has anything of that id' },
   refused: {
     code: 7,
@@ -37,7 +40,7 @@ export const EXIT_CODES = {
   alarm: {
     code: 10,
     meaning:
-      'Databases disagree: a lost vote, a lost decision, or a decision by hand that its register contradicts',
+      'Databases disagree: a lost vote, a lost decision, a decision by hand that its register contradicts; or what demo finds',
   },
 } as const satisfies Record<string, { readonly code: number; readonly meaning: string }>
 

@@ -22,12 +22,36 @@ export interface UrlParticipant {
 
 type Definition = ParticipantDefinition<unknown>
 
+/** A database that a URL leads to. */
+export interface OpenedUrl {
+  readonly definition: Definition
+  /** What the definition was made of. None of its connections is opened in advance. */
+  readonly pool: UrlPool
+  readonly system: 'PostgreSQL' | 'MySQL or MariaDB'
+}
+
+/** As the three drivers have it in common. */
+export interface UrlPool {
+  query: unknown
+  end: () => Promise<void>
+}
+
 /** `folder`: where drivers are looked for first. @throws CommandError */
 export async function participantOf(
   name: string,
   given: UrlParticipant,
   folder: string,
 ): Promise<Definition> {
+  return (await openUrl(name, given, folder)).definition
+}
+
+/** `connections`: of the pool, at the most. @throws CommandError */
+export async function openUrl(
+  name: string,
+  given: UrlParticipant,
+  folder: string,
+  connections = 1,
+): Promise<OpenedUrl> {
   const url = urlOf(name, given.url)
   const { schema, failover } = given
   const options = {
@@ -36,12 +60,16 @@ export async function participantOf(
   }
   switch (url.protocol) {
     case 'postgres:':
-    case 'postgresql:':
-      return pg(await pgPool(name, url, folder), options)
-    case 'mysql:':
-      return mysql2(await mysql2Pool(name, url, folder), options)
+    case 'postgresql:': {
+      const pool = await pgPool(name, url, folder, connections)
+      return { definition: pg(pool, options), pool, system: 'PostgreSQL' }
+    }
+    case 'mysql:': {
+      const pool = await mysql2Pool(name, url, folder, connections)
+      return { definition: mysql2(pool, options), pool, system: 'MySQL or MariaDB' }
+    }
     case 'mariadb:':
-      return mariadbOrMysql2(name, url, folder, options)
+      return mariadbOrMysql2(name, url, folder, connections, options)
     default:
       throw new CommandError(
         'configuration',
@@ -74,37 +102,36 @@ function urlOf(name: string, given: string): URL {
 interface PgModule {
   readonly default: { readonly Pool: new (config: object) => PgLikePool }
 }
-interface PgLikePool {
-  query: unknown
+interface PgLikePool extends UrlPool {
   options: object
   on(event: 'error', listener: () => void): unknown
 }
 
-async function pgPool(name: string, url: URL, folder: string): Promise<PgLikePool> {
+async function pgPool(name: string, url: URL, folder: string, max: number): Promise<PgLikePool> {
   const { default: driver } = await driverOf<PgModule>(name, 'pg', 'pg', folder)
-  const pool = new driver.Pool({ connectionString: url.href, max: 1 })
+  const pool = new driver.Pool({ connectionString: url.href, max })
   pool.on('error', () => undefined)
   return pool
 }
 
 interface Mysql2Module {
-  createPool(config: object): { getConnection(): Promise<object>; query: unknown; execute: unknown }
+  createPool(config: object): UrlPool & { getConnection(): Promise<object>; execute: unknown }
 }
 
 async function mysql2Pool(
   name: string,
   url: URL,
   folder: string,
+  connectionLimit: number,
 ): Promise<ReturnType<Mysql2Module['createPool']>> {
   const driver = await driverOf<Mysql2Module>(name, 'mysql2', 'mysql2/promise', folder)
   const uri = url.href.replace(/^mariadb:/, 'mysql:')
-  return driver.createPool({ uri, connectionLimit: 1 })
+  return driver.createPool({ uri, connectionLimit })
 }
 
 interface MariadbModule {
-  createPool(config: object): {
+  createPool(config: object): UrlPool & {
     getConnection(): Promise<object>
-    query: unknown
     execute: unknown
     batch: unknown
   }
@@ -115,11 +142,14 @@ async function mariadbOrMysql2(
   name: string,
   url: URL,
   folder: string,
+  connectionLimit: number,
   options: object,
-): Promise<Definition> {
+): Promise<OpenedUrl> {
+  const system = 'MySQL or MariaDB'
   const hasOwn = resolve('mariadb', folder) !== undefined
   if (!hasOwn && resolve('mysql2/promise', folder) !== undefined) {
-    return mysql2(await mysql2Pool(name, url, folder), options)
+    const pool = await mysql2Pool(name, url, folder, connectionLimit)
+    return { definition: mysql2(pool, options), pool, system }
   }
   const driver = await driverOf<MariadbModule>(name, 'mariadb', 'mariadb', folder)
   const config = {
@@ -130,8 +160,9 @@ async function mariadbOrMysql2(
     database: decodeURIComponent(url.pathname.slice(1)) || undefined,
   }
   // None is opened in advance: the command line uses connections of its own.
-  const pool = driver.createPool({ ...config, connectionLimit: 1, minimumIdle: 0 })
-  return mariadb(pool, { ...options, connect: () => driver.createConnection(config) })
+  const pool = driver.createPool({ ...config, connectionLimit, minimumIdle: 0 })
+  const connect = (): Promise<object> => driver.createConnection(config)
+  return { definition: mariadb(pool, { ...options, connect }), pool, system }
 }
 
 /** @throws CommandError */

@@ -8,6 +8,8 @@
 import { Command } from 'commander'
 import { SHELLS, completionFor } from './completion.ts'
 import type { Shell } from './completion.ts'
+import { demo } from './commands/demo.ts'
+import type { DemoFlags } from './commands/demo.ts'
 import { doctor } from './commands/doctor.ts'
 import { list } from './commands/list.ts'
 import type { ListFlags } from './commands/list.ts'
@@ -45,6 +47,7 @@ export function makeProgram(version: string, onEnd: (exit: ExitName) => void): C
   addLooking(program, run)
   addEnding(program, run)
   addSchema(program, run)
+  addDemo(program, run)
   addHelp(program)
   return program
 }
@@ -116,6 +119,16 @@ function addSchema(program: Command, run: Run): void {
   ])
     .option('--print', 'only print the SQL')
     .action(run((flags: PrintFlags) => migrate(flags)))
+}
+
+function addDemo(program: Command, run: Run): void {
+  command(program, 'demo', 'kills processes in the midst of transactions over databases of yours', [
+    'assent demo --participant orders=env:ORDERS_URL --participant stock=env:STOCK_URL',
+    'assent demo --time 10min --workers 8 --participant a=env:A_URL --participant b=env:B_URL',
+  ])
+    .option('--time <time>', 'for how long: 500ms, 60s, 10min, 1h', '20s')
+    .option('--workers <count>', 'processes that run at the same time, 1 to 16', '3')
+    .action(run((flags: DemoFlags) => demo(flags)))
 }
 
 function command(

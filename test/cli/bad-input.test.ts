@@ -79,6 +79,28 @@ const CASES: readonly (readonly [string, keyof typeof EXIT_CODES, RegExp])[] = [
   ['list --config down.json', 'unreachable', /^assent: Participant orders: no connection could be/],
   ['recover --config down.json', 'unreachable', /^assent: Participant orders: no connection could/],
   ['migrate --config down.json', 'unreachable', /^assent: Participant orders: no connection could/],
+  ['demo', 'usage', /demo takes no configuration, but two databases or more: --participant/],
+  ['demo --config down.json', 'usage', /demo takes no configuration/],
+  [
+    'demo --workers 99 --participant a=env:A --participant b=env:B',
+    'usage',
+    /--workers "99" was given; expected 1 to 16/,
+  ],
+  [
+    'demo --time soon --participant a=env:A --participant b=env:B',
+    'usage',
+    /--time "soon" was given; expected a time like 60s/,
+  ],
+  [
+    'demo --app sh.op --participant a=postgres://b:1/x --participant c=postgres://b:1/y',
+    'configuration',
+    /app name "sh\.op" can't be/,
+  ],
+  [
+    'demo --participant a=postgres://x:secret@127.0.0.1:1/x --participant c=postgres://b:1/y',
+    'unreachable',
+    /^assent: a: connect ECONNREFUSED/,
+  ],
   // An id that looks like a flag.
   ['show -w27Qu6o5yD-cuOuix8e --config down.json', 'unreachable', /no connection could be had/],
 ]

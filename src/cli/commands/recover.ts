@@ -3,8 +3,9 @@
  */
 import { isNotOurs } from '../../engine/index.ts'
 import type { Recovered } from '../../engine/index.ts'
-import { CommandError, worst } from '../exit-codes.ts'
+import { worst } from '../exit-codes.ts'
 import type { ExitName } from '../exit-codes.ts'
+import { readDuration } from '../read-duration.ts'
 import {
   inSession,
   reachedOf,
@@ -28,7 +29,7 @@ export interface DrainFlags extends CommonFlags {
 }
 
 export async function drain(flags: DrainFlags): Promise<ExitName> {
-  const timeoutMs = readDuration(flags.timeout)
+  const timeoutMs = readDuration('--timeout', flags.timeout)
   return inSession(flags, async (session) => {
     const drained = await session.operator.drain(timeoutMs)
     const isDrained = drained.drained !== 'time is over'
@@ -80,24 +81,4 @@ async function tell(
 function whereOf(unreachable: number, reached: readonly string[]): string {
   if (unreachable === 0) return ''
   return reached.length === 0 ? ' that could be reached' : ` in ${reached.join(', ')}`
-}
-
-const UNIT_MS: Readonly<Record<string, number>> = {
-  ms: 1,
-  s: 1_000,
-  m: 60_000,
-  min: 60_000,
-  h: 3_600_000,
-}
-const LONGEST_MS = 86_400_000
-
-/** `60s`, `5min`, `500ms`, `1h`. @throws CommandError */
-export function readDuration(text: string): number {
-  const [, number, unit = ''] = /^([0-9]{1,9})(ms|s|m|min|h)$/.exec(text) ?? []
-  const ms = Number(number) * (UNIT_MS[unit] ?? NaN)
-  if (ms >= 0 && ms <= LONGEST_MS) return ms
-  throw new CommandError(
-    'usage',
-    `--timeout ${JSON.stringify(text.slice(0, 40))} was given; expected a time like 60s, 5min or 1h, of at most a day`,
-  )
 }
