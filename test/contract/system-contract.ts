@@ -9,7 +9,9 @@ import { Over } from '../../src/engine/index.ts'
 import type { Branch, JoinRequest, Mark, Participant, Question } from '../../src/ports/index.ts'
 import type { Gid, TransactionId } from '../../src/protocol/index.ts'
 import { nodeWorld } from '../../src/platform/node-world.ts'
+import { makeTxid } from '../../src/transaction/txid.ts'
 import { describeByHand } from './by-hand-contract.ts'
+import { describeRegister } from './register-contract.ts'
 
 export interface SystemDatabase {
   readonly participant: Participant
@@ -57,13 +59,9 @@ async function scene(system: System): Promise<Scene> {
   const { participant } = database
   await participant.readyToMark()
   const epoch = await participant.currentEpoch()
-  const id = { app: 'contract', register: 'contract', epoch, txid: txid() }
+  const id = { app: 'contract', register: 'contract', epoch, txid: makeTxid(nodeWorld) }
   const gid = { ...id, branch: 'contract' }
   return { database, participant, id, gid, mark: { id, participants: PARTICIPANTS }, question: id }
-}
-
-function txid(): string {
-  return Buffer.from(nodeWorld.randomBytes(15)).toString('base64url')
 }
 
 function request(id: TransactionId, over: Partial<JoinRequest> = {}): JoinRequest {
@@ -311,102 +309,6 @@ export function describeSystem(system: System): void {
     })
   })
 
-  describe(`${system.name}: asking a mark`, () => {
-    test('that nobody wrote finds nothing, remembers the epoch, and leaves nothing', async () => {
-      const of = await open()
-      const absent = { answer: 'absent', memory: 'remembered' }
-      expect(await of.participant.ask(of.question)).toEqual(absent)
-      expect(await of.participant.ask(of.question)).toEqual(absent)
-      expect(await of.database.marks()).toEqual([])
-    })
-
-    test('of an epoch that is not listed finds nothing, and says that it forgot', async () => {
-      const of = await open()
-      await of.database.unlist(of.id.epoch)
-      const forgotten = { answer: 'absent', memory: 'forgotten' }
-      expect(await of.participant.ask(of.question)).toEqual(forgotten)
-    })
-
-    test('of another server’s epoch finds nothing, and says that it forgot', async () => {
-      const of = await open()
-      await of.database.moveEpoch(of.id.epoch)
-      const forgotten = { answer: 'absent', memory: 'forgotten' }
-      expect(await of.participant.ask(of.question)).toEqual(forgotten)
-    })
-
-    test('waits while its transaction is open, and while it is prepared', async () => {
-      const of = await open()
-      const claimed = await joined(of)
-      claimed.seal()
-      await claimed.claim(of.mark)
-      expect(await of.participant.ask(of.question)).toEqual({ answer: 'waits' })
-      await claimed.end('abort', undefined)
-      const voted = await prepared(of)
-      expect(await of.participant.ask(of.question)).toEqual({ answer: 'waits' })
-      await voted.end('abort', of.gid)
-    })
-
-    test('that was committed finds it, even when its epoch is forgotten', async () => {
-      const of = await open()
-      const branch = await joined(of)
-      branch.seal()
-      await branch.claim(of.mark)
-      await branch.commit()
-      const found = { answer: 'found', decision: 'commit' }
-      expect(await of.participant.ask(of.question)).toEqual(found)
-      await of.database.unlist(of.id.epoch)
-      expect(await of.participant.ask(of.question)).toEqual(found)
-    })
-
-    test('that was rolled back finds nothing', async () => {
-      const of = await open()
-      const branch = await joined(of)
-      branch.seal()
-      await branch.claim(of.mark)
-      await branch.end('abort', undefined)
-      expect(await of.participant.ask(of.question)).toEqual({
-        answer: 'absent',
-        memory: 'remembered',
-      })
-    })
-
-    test('by many at once gives all of them the same answer', async () => {
-      const of = await open()
-      const branch = await joined(of)
-      branch.seal()
-      await branch.claim(of.mark)
-      await branch.commit()
-      const answers = await Promise.all(
-        Array.from({ length: 12 }, () => of.participant.ask(of.question)),
-      )
-      const found = answers.filter((answer) => answer.answer === 'found')
-      expect(found.length).toBeGreaterThan(0)
-      for (const answer of answers) {
-        expect(['found', 'waits', 'unknown']).toContain(answer.answer)
-      }
-    })
-
-    test('without a register looks, and never inserts', async () => {
-      const of = await open()
-      expect(await of.participant.lookUp(of.id.txid)).toBe('not-found')
-      const branch = await joined(of)
-      branch.seal()
-      await branch.claim(of.mark)
-      expect(await of.participant.lookUp(of.id.txid)).toBe('not-found')
-      await branch.commit()
-      expect(await of.participant.lookUp(of.id.txid)).toBe('committed')
-      expect(await of.participant.lookUp(txid())).toBe('not-found')
-      expect(await of.database.marks()).toEqual([of.id.txid])
-    })
-  })
-
+  describeRegister(system.name, { open, joined, prepared })
   describeByHand(system.name, open, joined)
-
-  describe(`${system.name}: epochs`, () => {
-    test('stay the same while nothing happens to the server', async () => {
-      const of = await open()
-      of.participant.forgetEpoch()
-      expect(await of.participant.currentEpoch()).toBe(of.id.epoch)
-    })
-  })
 }
