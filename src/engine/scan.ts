@@ -214,7 +214,7 @@ export class Scan {
     }
     const waitMs = Math.min(LIMITS.scanMs * 5, FIRST_LOOK_MS * 2 ** Math.min(looks - 1, 10))
     const doubt = this.#doubt(participant, gid, branch, reason)
-    if (isForAPerson(reason)) this.#reportOnce(doubt)
+    if (isForAPerson(reason) || reason === 'branch-unclear') this.#reportOnce(doubt)
     listed.set(branch.gid, { doubt, looks, nextLookAt: this.#setting.world.now() + waitMs })
     this.#pauses.reconsider(participant.name)
   }

@@ -61,7 +61,11 @@ function trace<Name extends SpanName, T>(
     const running = work()
     span.end.publish(context)
     const settle = (settled: Settled<T>): void => {
-      learn(context, settled)
+      try {
+        learn(context, settled)
+      } catch {
+        // A subscriber has the context, and may have frozen it: what became of the work is not his to change.
+      }
       if (settled.kind === 'rejected') span.error.publish(context)
       span.asyncStart.publish(context)
       span.asyncEnd.publish(context)

@@ -10,7 +10,7 @@ import type { Report } from '../engine/index.ts'
 export function reporter(
   app: string,
   tracing: Tracing,
-  listener: ((report: Report) => void) | undefined,
+  listener: ((report: Report) => unknown) | undefined,
 ): (report: Report) => void {
   return (report) => {
     tracing.tell(report.type, () => eventOf(app, report))
@@ -20,9 +20,17 @@ export function reporter(
       return
     }
     try {
-      listener(report)
+      // An async function fits the type.
+      const answer = listener(report)
+      void Promise.resolve(answer).catch(warnOfListener)
     } catch (error) {
-      process.emitWarning(`Assent: onReport failed: ${String(error)}`, { code: 'ASSENT_REPORT' })
+      warnOfListener(error)
     }
   }
+}
+
+function warnOfListener(error: unknown): void {
+  // Not of whatever was thrown: text can be made of an error, and not of everything.
+  const why = error instanceof Error ? error.message : typeof error
+  process.emitWarning(`Assent: onReport failed: ${why}`, { code: 'ASSENT_REPORT' })
 }

@@ -44,6 +44,8 @@ test.each(['end', 'decides'] as const)(
   (message) => {
     expect(readAnswer(ok(), message)).toEqual({ answer: 'yes' })
     expect(readAnswer(ok({ warnings: 1 }), message)).toMatchObject({ answer: 'unknown' })
+    // The answer to another statement.
+    expect(readAnswer(ok({ rows: [['1']] }), message)).toMatchObject({ answer: 'unknown' })
   },
 )
 
@@ -94,4 +96,16 @@ test('which errors say that the branch is rolled back, and which that another tr
   // In every language, the name of the state is the same.
   expect(isOfAnother(refused(1399, 'im Zustand ROLLBACK ONLY'))).toBe(false)
   expect(mayBeOfEnd(refused(1205))).toBe(false)
+})
+
+test('an error that is passed on has the server’s words, and nothing of what was sent', () => {
+  const error = Object.assign(new Error('Duplicate entry'), {
+    errno: 1062,
+    sqlState: '23000',
+    sqlMessage: 'Duplicate entry',
+    sql: "INSERT INTO mark VALUES ('GaBsznZVL2UdcQsaAYjh')",
+  })
+  const answer = readAnswer({ kind: 'refused', error }, 'mark') as { readonly cause: Error }
+  expect(answer.cause).toMatchObject({ message: 'Duplicate entry', errno: 1062 })
+  expect(Object.keys(answer.cause)).not.toContain('sql')
 })

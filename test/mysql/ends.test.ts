@@ -3,7 +3,7 @@
  * server's answer is believed. On a server in memory, since the moments are short.
  */
 import { describe, expect, test } from 'vitest'
-import { formatTransactionId } from '../../src/protocol/index.ts'
+import { formatGid, formatTransactionId } from '../../src/protocol/index.ts'
 import type { AskAnswer, Gid } from '../../src/protocol/index.ts'
 import { PreparedBranches, listXids } from '../../src/systems/mysql/prepared.ts'
 import { Owners } from '../../src/systems/mysql/owners.ts'
@@ -98,16 +98,20 @@ describe('a branch is free', () => {
 })
 
 describe('the server says OK to an end', () => {
-  async function ended(decision: 'commit' | 'abort', receipt: AskAnswer, server = serverWith()) {
-    const branches = new PreparedBranches({
+  function branchesOf(server: ScriptedMariadb, receipt: () => AskAnswer): PreparedBranches {
+    return new PreparedBranches({
       app: GID.app,
       world: server.world,
       scanning: server.connections,
       asking: server.connections,
-      askReceipt: () => Promise.resolve(receipt),
+      askReceipt: () => Promise.resolve(receipt()),
       names: schemaNames('assent'),
       present: () => Promise.resolve("'here'"),
     })
+  }
+
+  async function ended(decision: 'commit' | 'abort', receipt: AskAnswer, server = serverWith()) {
+    const branches = branchesOf(server, () => receipt)
     return { answer: await branches.end(GID, decision), done: server.done }
   }
 
@@ -127,6 +131,20 @@ describe('the server says OK to an end', () => {
     const { answer } = await ended('commit', { answer: 'waits' })
     expect(answer).toMatchObject({ answer: 'unknown', cause: { code: 'ASSENT_UNCLEAR' } })
     expect(String((answer as { cause?: unknown }).cause)).toMatch(/restart that server/)
+  })
+
+  test('one that is stuck so stays in sight, though the server lists it no more', async () => {
+    const server = serverWith()
+    let receipt: AskAnswer = { answer: 'waits' }
+    const branches = branchesOf(server, () => receipt)
+    const gids = async () => (await branches.list()).branches.map(({ gid }) => gid)
+    expect(await branches.end(GID, 'commit')).toMatchObject({ answer: 'unknown' })
+    expect(server.prepared).toEqual([])
+    expect(await gids()).toEqual([formatGid(GID)])
+    expect(await branches.end(GID, 'commit')).toMatchObject({ answer: 'unknown' })
+    receipt = FOUND
+    expect(await branches.end(GID, 'commit')).toEqual({ answer: 'done' })
+    expect(await gids()).toEqual([])
   })
 
   test('a receipt that can’t be asked leaves it unknown', async () => {

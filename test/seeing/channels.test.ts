@@ -1,9 +1,10 @@
 /**
  * What whoever listens to `node:diagnostics_channel` hears of a transaction, and what he never hears.
  */
-import { describe, expect, test } from 'vitest'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { REPORT_FIELDS } from '../../src/engine/report-events.ts'
-import { SPAN_FIELDS } from '../../src/platform/channels.ts'
+import { SPAN_FIELDS, SPAN_NAMES } from '../../src/platform/channels.ts'
 import type { SpanName } from '../../src/ports/index.ts'
 import { openOver, openShop, rejection, writeBoth } from '../support/assent.ts'
 import { leaveBehind } from '../support/leftover.ts'
@@ -98,4 +99,21 @@ describe('whoever listens', () => {
       REPORT_FIELDS.recovered,
     )
   })
+})
+
+test('whoever freezes what he hears changes nothing of what the caller is told', async () => {
+  const app = 'frozen'
+  const shop = await openShop({ app })
+  for (const name of SPAN_NAMES) {
+    const freeze = (context: unknown): void => {
+      if ((context as { app?: unknown }).app === app) Object.freeze(context)
+    }
+    const channel = `tracing:assent:${name}:start`
+    subscribe(channel, freeze)
+    onTestFinished(() => void unsubscribe(channel, freeze))
+  }
+  await writeBoth(shop)
+  expect([await shop.orders.count(), await shop.stock.count()]).toEqual([1, 1])
+  const thrown = new Error('sold out')
+  expect(await rejection(shop.assent.transaction(() => Promise.reject(thrown)))).toBe(thrown)
 })

@@ -162,4 +162,32 @@ export const MYSQL: readonly Breakage[] = [
     replace: '    })\n  }\n\n  /** A stretch',
     tests: ['test/mysql/register'],
   },
+  {
+    name: 'mysql one phase: a transaction that is not the one that was begun is a plain no',
+    file: BRANCH,
+    find: '      if (isOfAnother(reply)) return this.#left()\n      if (answer',
+    replace: '      if (answer',
+    tests: ['test/mysql/reset-sessions'],
+  },
+  {
+    name: 'mysql rollback: of a transaction that is not the one that was begun',
+    file: BRANCH,
+    find: '      if (isOfAnother(ended.reply)) {\n        this.#left()\n',
+    replace: '      if (isOfAnother(ended.reply)) {\n',
+    tests: ['test/mysql/reset-sessions'],
+  },
+  {
+    name: 'mysql ask: absent is said by a server that is read_only',
+    file: 'src/systems/mysql/asking.ts',
+    find: 'if (!isOff(readOnly)) return',
+    replace: 'if (readOnly === undefined) return',
+    tests: ['test/full/read-only-mariadb'],
+  },
+  {
+    name: 'mysql end: what is stuck is out of sight',
+    file: PREPARED,
+    find: "if (receipt.answer === 'waits') this.#stuck.add(formatGid(gid))\n    else if",
+    replace: 'if',
+    tests: ENDS,
+  },
 ]

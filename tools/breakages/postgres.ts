@@ -339,4 +339,18 @@ export const POSTGRES: readonly Breakage[] = [
       "connection.send([{ text: 'ROLLBACK' }])\n    if (reply.kind === 'lost') return unknown(reply.cause)\n    const isDurable = true ||",
     tests: REAL,
   },
+  {
+    name: 'the first message on a connection for recovery has no bound',
+    file: 'src/systems/pg/service-connections.ts',
+    find: '    const reply = await this.#greet(client).finally(cancel)\n',
+    replace: '    cancel()\n    const reply = await this.#greet(client)\n',
+    tests: ['test/full/silent-greeting'],
+  },
+  {
+    name: 'a frozen context makes an error of a commit',
+    file: 'src/platform/channels.ts',
+    find: '      try {\n        learn(context, settled)\n      } catch {\n',
+    replace: '      learn(context, settled)\n      try {\n      } catch {\n',
+    tests: ['test/seeing/channels'],
+  },
 ]

@@ -5,11 +5,12 @@
  * leaves them to be looked at if not. Refuses where they are there already.
  */
 import { nodeWorld } from '../../platform/node-world.ts'
-import { Operator } from '../../engine/index.ts'
+import { Operator, warnOf } from '../../engine/index.ts'
 import { AssentError } from '../../protocol/index.ts'
 import { openParticipants } from '../../transaction/open-participants.ts'
 import { readUrls } from '../configuration.ts'
 import { Coins } from '../demo/coins.ts'
+import type { Shown } from '../demo/coins.ts'
 import { Crew } from '../demo/crew.ts'
 import { judge } from '../demo/verdict.ts'
 import type { Verdict } from '../demo/verdict.ts'
@@ -30,6 +31,10 @@ export interface DemoFlags extends CommonFlags {
 const APP = 'assent-demo'
 const MOST_WORKERS = 16
 const DRAIN_MS = 60_000
+/** What is on its way to a server has arrived by then. */
+const LATE_MS = 1_000
+/** Disagreements that are told one by one. */
+const MOST_TOLD = 20
 /** Between two lines that say how far it is. */
 const TELL_MS = 5_000
 
@@ -70,16 +75,50 @@ async function run(facts: Facts): Promise<ExitName> {
   try {
     await firstMove(crew)
     crew.begin(workers - 1)
-    await wait(ms, () => {
+    await wait(ms, crew, () => {
       say.text(`  ${crew.count('committed')} moved, ${crew.killed.all} processes killed\n`)
     })
   } catch (error) {
     await crew.end()
-    await dropAll(coins)
+    await clearAway(facts, coins)
     throw error
   }
   await crew.end()
   return settle(facts, coins, crew)
+}
+
+/** After what went wrong, which is what is to be told. */
+async function clearAway(
+  { app, operator, say }: Facts,
+  coins: ReadonlyMap<string, Coins>,
+): Promise<void> {
+  const drained = await drain(operator).catch(() => undefined)
+  if (drained?.isDrained === true && (await dropAll(coins).then(isDone, isNotDone))) return
+  say.warn(`its tables are left, and maybe something prepared: assent drain --app ${app}`)
+}
+
+const isDone = (): boolean => true
+const isNotDone = (): boolean => false
+
+/**
+ * A DROP would wait for what is prepared. Twice: what a killed process had sent may be prepared behind
+ * the first look.
+ */
+async function drain(operator: Operator): Promise<Drained> {
+  const first = await operator.drain(DRAIN_MS)
+  await nodeWorld.sleep(LATE_MS)
+  const last = await operator.drain(DRAIN_MS)
+  return {
+    isDrained: last.drained !== 'time is over',
+    ended: first.ended.length + last.ended.length,
+    alarms: [...first.alarms, ...last.alarms].map((alarm) => warnOf(alarm) ?? alarm.type),
+  }
+}
+
+interface Drained {
+  readonly isDrained: boolean
+  readonly ended: number
+  readonly alarms: readonly string[]
 }
 
 /** Recovers what the last ones left, and compares. */
@@ -88,16 +127,17 @@ async function settle(
   coins: ReadonlyMap<string, Coins>,
   crew: Crew,
 ): Promise<ExitName> {
-  const { drained, ended } = await operator.drain(DRAIN_MS)
-  if (drained === 'time is over') {
+  const { isDrained, ended, alarms } = await drain(operator)
+  if (!isDrained) {
     say.warn(`not drained within ${DRAIN_MS / 1_000} s: see assent list --app ${app}`)
     return 'stays'
   }
-  const shown = new Map<string, Awaited<ReturnType<Coins['show']>>>()
+  const shown = new Map<string, Shown>()
   for (const [name, each] of coins) shown.set(name, await each.show())
   const verdict = judge(shown, crew.told, coins.size * Coins.perDatabase)
-  tell(say, crew, verdict, ended.length)
-  if (verdict.disagreements.length > 0) return 'alarm'
+  const wrong = [...verdict.disagreements, ...crew.troubles, ...alarms]
+  tell(say, crew, { ...verdict, disagreements: wrong }, ended)
+  if (wrong.length > 0) return 'alarm'
   await dropAll(coins)
   return 'ok'
 }
@@ -118,11 +158,13 @@ function tell(say: Say, crew: Crew, verdict: Verdict, endedLast: number): void {
       `the last ones left ${endedLast} branches, now ended\n` +
       `${coinsBefore} coins are ${coinsAfter}, and ${moved} transfers are in both of their databases\n`,
   )
-  for (const each of disagreements.slice(0, 20)) say.warn(each)
+  for (const each of disagreements.slice(0, MOST_TOLD)) say.warn(each)
   say.text(
-    disagreements.length === 0
-      ? 'Nothing disagrees.\n'
-      : 'They disagree. The tables assent_demo_accounts and assent_demo_moves are left there.\n',
+    disagreements.length > 0
+      ? `${disagreements.length} things are not as they should be. The tables assent_demo_accounts and assent_demo_moves are left there.\n`
+      : crew.killed.busy > 0
+        ? 'Nothing disagrees.\n'
+        : 'Nothing disagrees; but no process was killed with a transaction under way.\n',
   )
 }
 
@@ -170,14 +212,15 @@ async function dropAll(coins: ReadonlyMap<string, Coins>): Promise<void> {
 }
 
 /** For so long, or until somebody interrupts it. */
-async function wait(ms: number, tellNow: () => void): Promise<void> {
+async function wait(ms: number, crew: Crew, tellNow: () => void): Promise<void> {
   const interrupted = new AbortController()
   const onInterrupt = (): void => {
+    crew.interrupted()
     interrupted.abort()
   }
   process.once('SIGINT', onInterrupt)
   const telling = setInterval(tellNow, TELL_MS)
-  await nodeWorld.rest(ms, interrupted.signal)
+  await nodeWorld.sleep(ms, interrupted.signal)
   clearInterval(telling)
   process.off('SIGINT', onInterrupt)
 }

@@ -54,8 +54,12 @@ export class Coins {
 
   /** Of an earlier run that was not ended, or of somebody else. @throws the driver's error */
   async areThere(): Promise<boolean> {
+    return (await this.#isThere(ACCOUNTS)) || (await this.#isThere(MOVES))
+  }
+
+  async #isThere(table: string): Promise<boolean> {
     try {
-      await this.#rows(`SELECT 1 FROM ${ACCOUNTS} WHERE id = 0`)
+      await this.#rows(`SELECT 1 FROM ${table} WHERE coins = 0`)
       return true
     } catch (error) {
       if (isNoTable(error)) return false
@@ -63,10 +67,15 @@ export class Coins {
     }
   }
 
-  /** @throws the driver's error */
+  /** Both tables, or none. @throws the driver's error */
   async make(): Promise<void> {
     await this.#rows(`CREATE TABLE ${ACCOUNTS} (id INT PRIMARY KEY, coins BIGINT NOT NULL)`)
-    await this.#rows(`CREATE TABLE ${MOVES} (id VARCHAR(40) PRIMARY KEY, coins BIGINT NOT NULL)`)
+    try {
+      await this.#rows(`CREATE TABLE ${MOVES} (id VARCHAR(40) PRIMARY KEY, coins BIGINT NOT NULL)`)
+    } catch (error) {
+      await this.#rows(`DROP TABLE ${ACCOUNTS}`)
+      throw error
+    }
     const rows = Array.from({ length: COUNT }, (_, id) => `(${id}, ${COINS_EACH})`)
     await this.#rows(`INSERT INTO ${ACCOUNTS} (id, coins) VALUES ${rows.join()}`)
   }

@@ -21,12 +21,16 @@ const WORKER = path.join(import.meta.dirname, `worker${path.extname(import.meta.
 export class Crew {
   /** Processes that were killed, and of those who had a transfer under way. */
   readonly killed = { all: 0, busy: 0 }
+  /** A line for each thing that should not happen: a process that died by itself, an alarm. */
+  readonly troubles: string[] = []
   readonly #order: Order
   readonly #outcomes = new Map<string, Told['outcome']>()
   readonly #workers = new Map<ChildProcess, Set<string>>()
+  readonly #condemned = new Set<ChildProcess>()
   readonly #waiting = new Set<(word: Word) => void>()
   #alarm: NodeJS.Timeout | undefined
   #isEnded = false
+  #isInterrupted = false
 
   constructor(order: Order) {
     this.#order = order
@@ -75,16 +79,37 @@ export class Crew {
     const underWay = new Set<string>()
     this.#workers.set(worker, underWay)
     worker.on('message', (word: Word) => {
+      this.#hear(word, underWay)
+    })
+    worker.on('error', (error) => {
+      this.#gone(worker, error.message)
+    })
+    worker.on('exit', (code, signal) => {
+      this.#gone(worker, signal ?? `exit code ${code ?? ''}`)
+    })
+    worker.send(this.#order, () => undefined)
+    return worker
+  }
+
+  #hear(word: Word, underWay: Set<string>): void {
+    if (word.type === 'alarm') this.troubles.push(word.message)
+    else {
       if (word.type === 'begins') underWay.add(word.id)
       else underWay.delete(word.id)
       this.#outcomes.set(word.id, word.type === 'begins' ? 'nothing' : word.outcome)
-      for (const listener of this.#waiting) listener(word)
-    })
-    // Of one that could not be started, 'exit' or 'error' tells: then there is one less.
-    worker.on('error', () => this.#workers.delete(worker))
-    worker.on('exit', () => this.#workers.delete(worker))
-    worker.send(this.#order, () => undefined)
-    return worker
+    }
+    for (const listener of this.#waiting) listener(word)
+  }
+
+  #gone(worker: ChildProcess, how: string): void {
+    this.#workers.delete(worker)
+    if (this.#condemned.has(worker) || this.#isInterrupted) return
+    this.troubles.push(`a process ended by itself: ${how}`)
+  }
+
+  /** Ctrl-C reaches the processes as well: from now on they may end by themselves. */
+  interrupted(): void {
+    this.#isInterrupted = true
   }
 
   #killLater(): void {
@@ -104,6 +129,7 @@ export class Crew {
     const underWay = this.#workers.get(worker)
     if (worker.exitCode !== null || worker.signalCode !== null) return
     const gone = once(worker, 'close')
+    this.#condemned.add(worker)
     worker.kill('SIGKILL')
     await gone
     this.killed.all += 1

@@ -5,6 +5,8 @@
  * whoever started it is gone.
  */
 import { setTimeout as rest } from 'node:timers/promises'
+import { warnOf } from '../../engine/index.ts'
+import type { Report } from '../../engine/index.ts'
 import { AssentError } from '../../protocol/index.ts'
 import type { ParticipantDefinition } from '../../ports/index.ts'
 import { createAssent } from '../../transaction/create-assent.ts'
@@ -24,6 +26,8 @@ export interface Order {
 /** What a worker says, of one transfer by its id. */
 export type Word =
   | { readonly type: 'begins'; readonly id: string }
+  /** A report that something was lost, or waits for a person. */
+  | { readonly type: 'alarm'; readonly message: string }
   | {
       readonly type: 'ended'
       readonly id: string
@@ -51,7 +55,7 @@ async function work({ app, participants, folder }: Order): Promise<void> {
     const { definition } = await openUrl(name, given, folder, LANES)
     definitions[name] = definition as ParticipantDefinition<Handle>
   }
-  const assent = createAssent({ app, participants: definitions, onReport: () => undefined })
+  const assent = createAssent({ app, participants: definitions, onReport: hear })
   const databases = Object.keys(participants).sort()
   await Promise.all(Array.from({ length: LANES }, () => moveForEver(assent, databases)))
 }
@@ -74,6 +78,14 @@ async function moveForEver(assent: Assent<Definitions>, databases: readonly stri
       await rest(REST_MS)
     }
   }
+}
+
+/** Of what a kill leaves behind, and of databases that can't be reached for a while, nothing is said. */
+function hear(report: Report): void {
+  const isLost = report.type === 'lost-vote' || report.type === 'lost-decision'
+  const isForAPerson =
+    report.type === 'in-doubt' && ['held', 'contradicted'].includes(report.inDoubt.reason)
+  if (isLost || isForAPerson) say({ type: 'alarm', message: warnOf(report) ?? report.type })
 }
 
 function say(word: Word): void {

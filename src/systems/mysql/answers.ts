@@ -66,7 +66,9 @@ export const DEFINITE_ANSWERS: readonly DefiniteAnswer[] = [
     when: (reply, message) =>
       (message === 'end' || message === 'decides') &&
       reply.kind === 'answered' &&
-      reply.warnings === 0,
+      reply.warnings === 0 &&
+      // Whoever answers with rows has been asked something else.
+      reply.rows.length === 0,
   },
   {
     answer: 'no',
@@ -130,11 +132,12 @@ export function causeOf(reply: Reply): unknown {
   }
 }
 
-/** The driver `mariadb` quotes the statement in its message, and with it ids that are as good as a key. */
-function withoutStatement(error: ServerError): Error {
-  const { errno, sqlState, sqlMessage } = error
-  if (sqlMessage == null || sqlMessage === error.message) return error
-  return Object.assign(new Error(sqlMessage), { errno, sqlState, sqlMessage })
+/**
+ * Both drivers put the statement into an error, `mariadb` into its message and mysql2 beside it; and with it ids
+ * that are as good as a key.
+ */
+function withoutStatement({ errno, sqlState, sqlMessage, message }: ServerError): Error {
+  return Object.assign(new Error(sqlMessage ?? message), { errno, sqlState, sqlMessage })
 }
 
 /** Says what was answered instead of what was expected. */

@@ -12,6 +12,7 @@ import type { Reply } from './driver.ts'
 import type { Failover } from './register.ts'
 import { quote } from './schema.ts'
 import type { SchemaNames } from './schema.ts'
+import { isOff } from './server-facts.ts'
 import type { ServiceConnection } from './service-connections.ts'
 
 /** InnoDB's lock time-out. */
@@ -54,18 +55,30 @@ VALUES (${values}) ON DUPLICATE KEY UPDATE asked = asked + 1`,
   return asked === '0' ? { key: 'taken' } : { key: 'held', decision: found }
 }
 
+/** What a register says of an epoch while our own row has the key. */
+export type Listed =
+  { readonly kind: 'listed' | 'unlisted' } | { readonly kind: 'not said'; readonly cause: unknown }
+
 /**
- * Gives a row if the epoch is remembered. Asked while our own row has the key: under READ COMMITTED it
- * sees the list as of now, after the insert.
+ * Whether the epoch is remembered: under READ COMMITTED as of now, after the insert. Of a server that is
+ * read_only nobody can say it, though whoever has the privilege may have written the row there: a replica may
+ * have the decision in its relay log still.
  */
-export function listedSql(
+export async function isListed(
+  connection: ServiceConnection,
   names: SchemaNames,
   epoch: string,
   failover: Failover,
   present: string,
-): string {
+): Promise<Listed> {
   const isPresent = failover === 'lossless' ? '' : ` AND server = ${present}`
-  return `SELECT 1 FROM ${names.epoch} WHERE id = ${quote(epoch)}${isPresent}`
+  const reply = await connection.send(
+    `SELECT EXISTS (SELECT 1 FROM ${names.epoch} WHERE id = ${quote(epoch)}${isPresent}), @@global.read_only`,
+  )
+  if (reply.kind !== 'answered') return { kind: 'not said', cause: causeOf(reply) }
+  const [found, readOnly] = reply.rows[0] ?? []
+  if (!isOff(readOnly)) return { kind: 'not said', cause: new Error('its server is read_only') }
+  return { kind: found === '1' ? 'listed' : 'unlisted' }
 }
 
 export function unknown(reply: Reply): AskAnswer {

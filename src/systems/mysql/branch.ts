@@ -90,6 +90,8 @@ export class MysqlBranch implements Branch {
   readonly #guard: Guard
   #stage: Stage = 'open'
   #holding: 'held' | 'given up' = 'held'
+  /** Its transaction was found to be gone from its session. */
+  #hasLeft = false
   #underWay = 0
 
   constructor(facts: MysqlBranchFacts, { access, gid }: JoinRequest, lent: Lent) {
@@ -120,7 +122,14 @@ export class MysqlBranch implements Branch {
   }
 
   fault(): BranchFault | undefined {
-    return this.#guard.fault()
+    if (!this.#hasLeft) return this.#guard.fault()
+    const { message } = notTheSame(this.name)
+    return {
+      code: 'ASSENT_TRANSACTION_CONTROL',
+      outcome: 'unknown',
+      message,
+      cause: this.#guard.fault()?.cause,
+    }
   }
 
   async claim(mark: Mark): Promise<Answer> {
@@ -185,7 +194,15 @@ export class MysqlBranch implements Branch {
   async #notWritten(cause: AssentError): Promise<Answer> {
     this.#facts.onStaleEpoch()
     const ended = await this.#endWork()
-    if (!isOfAnother(ended.reply)) return { answer: 'no', cause }
+    return isOfAnother(ended.reply) ? this.#left() : { answer: 'no', cause }
+  }
+
+  /**
+   * Another transaction is open than the one that was begun, or none: a proxy has gone on with another
+   * session, for one. What the user's statements did there is durable by itself, or not; nobody can tell.
+   */
+  #left(): Answer {
+    this.#hasLeft = true
     this.#giveUp('destroy')
     return { answer: 'no', cause: notTheSame(this.name) }
   }
@@ -198,7 +215,7 @@ export class MysqlBranch implements Branch {
   async #notEnded(reply: Reply, answer: Answer, mark: Mark): Promise<Answer> {
     this.#giveUp('destroy')
     await this.#facts.withdraw(mark.id.txid)
-    return isOfAnother(reply) ? { answer: 'no', cause: notTheSame(this.name) } : answer
+    return isOfAnother(reply) ? this.#left() : answer
   }
 
   /** XA END: the work is complete, and nothing can be added to it. */
@@ -210,7 +227,8 @@ export class MysqlBranch implements Branch {
 
   async commit(): Promise<Answer> {
     if (this.#stage === 'open') {
-      const { answer } = await this.#endWork()
+      const { answer, reply } = await this.#endWork()
+      if (isOfAnother(reply)) return this.#left()
       if (answer.answer !== 'yes') return answer
     }
     const isCrashSafe = this.lent.server.binlog === 'off' || this.#access === 'read'
@@ -271,7 +289,13 @@ export class MysqlBranch implements Branch {
     if (this.#stage === 'over') return { answer: 'done' }
     if (this.#stage === 'unclear' || this.#holding === 'given up') return this.#abandon(gid)
     // After a deadlock XA END is refused, and XA ROLLBACK is what is left.
-    if (this.#stage === 'open') await this.#send(`XA END ${this.#xid}`, 'end')
+    if (this.#stage === 'open') {
+      const ended = await this.#send(`XA END ${this.#xid}`, 'end')
+      if (isOfAnother(ended.reply)) {
+        this.#left()
+        return { answer: 'done' }
+      }
+    }
     const rolledBack = await this.#send(`XA ROLLBACK ${this.#xid}`, 'decides')
     const isOver = rolledBack.answer.answer === 'yes' || isRolledBack(rolledBack.reply)
     this.#stage = isOver ? 'over' : 'unclear'

@@ -9,10 +9,11 @@
 import { isDecision } from '../../protocol/index.ts'
 import type { AskAnswer } from '../../protocol/index.ts'
 import type { ByHand, Resolution, StandingMark } from '../../ports/index.ts'
-import { listedSql, takeKey, unknown } from './asking.ts'
+import { isListed, takeKey, unknown } from './asking.ts'
 import { connectError } from './connect-errors.ts'
 import { isServerError } from './driver.ts'
 import type { Rows } from './driver.ts'
+import { isReplica } from './origin.ts'
 import { ownWriteSql } from './register.ts'
 import type { Failover } from './register.ts'
 import { NO_TABLES, quote } from './schema.ts'
@@ -103,10 +104,10 @@ FROM ${this.#facts.names.resolution} ORDER BY id DESC LIMIT ${MOST_RECORDS}`,
       await connection.rollBack()
       return { answer: 'unknown', cause: new Error('the mark says what no mark can say') }
     }
-    const listed = await connection.send(listedSql(names, epoch, failover, present))
-    if (listed.kind !== 'answered' || listed.rows.length > 0) {
+    const listed = await isListed(connection, names, epoch, failover, present)
+    if (listed.kind !== 'unlisted') {
       await connection.rollBack()
-      if (listed.kind !== 'answered') return unknown(listed)
+      if (listed.kind === 'not said') return { answer: 'unknown', cause: listed.cause }
       return { answer: 'absent', memory: 'remembered' }
     }
     const recorded = await connection.send(recordSql(names, resolution))
@@ -132,7 +133,7 @@ FROM ${this.#facts.names.resolution} ORDER BY id DESC LIMIT ${MOST_RECORDS}`,
     try {
       return await connections.use(async (connection) => {
         // A replica, which has no marks of its own.
-        if (connection.server.access === 'read-only') return []
+        if (await isReplica(connection)) return []
         return connection.acknowledged(async () => {
           await connection.rows(ownWriteSql(names))
           return connection.rows(text)

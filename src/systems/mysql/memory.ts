@@ -9,6 +9,7 @@
  */
 import type { Cursor, DecisionMark, MarkPage, Memory, ReceiptMark } from '../../ports/index.ts'
 import type { Rows } from './driver.ts'
+import { isReplica } from './origin.ts'
 import { milliseconds, ownWriteSql, unlistOne } from './register.ts'
 import type { Register } from './register.ts'
 import { quote } from './schema.ts'
@@ -44,7 +45,7 @@ export class MysqlMemory implements Memory {
   async hasMarks(): Promise<boolean> {
     const { plain } = this.#names
     return this.#connections.use(async (connection) => {
-      if (connection.server.access === 'read-only') return false
+      if (await isReplica(connection)) return false
       const rows = await connection.rows(
         `SELECT 1 FROM information_schema.TABLES
 WHERE TABLE_SCHEMA = ${quote(plain)} AND TABLE_NAME = 'mark'`,

@@ -44,6 +44,11 @@ export class PreparedBranches {
   readonly #present: () => Promise<string>
   /** When each was first listed, on `World.now()`, by gid. */
   #listedSince = new Map<string, number>()
+  /**
+   * What was answered with an OK, and still has its locks, by gid. The server lists it no more, until it is
+   * started again (see `owners.ts`): so nobody would be told.
+   */
+  readonly #stuck = new Set<string>()
   /** The connection on which this process is counted. */
   #counted: object | undefined
 
@@ -74,8 +79,9 @@ export class PreparedBranches {
       await this.#owners.look(connection, xids)
       const now = this.#world.now()
       const before = this.#listedSince
-      this.#listedSince = new Map(xids.map(({ gid }) => [gid, before.get(gid) ?? now]))
-      const branches = xids.map(({ gid, owner: began }) => {
+      const listed = [...xids, ...this.#stuckBeside(xids)]
+      this.#listedSince = new Map(listed.map(({ gid }) => [gid, before.get(gid) ?? now]))
+      const branches = listed.map(({ gid, owner: began }) => {
         const preparedForMs = now - (this.#listedSince.get(gid) ?? now)
         const ageMs = Math.max(preparedForMs, this.#ageOf(gid))
         const owner = ownerOf(began, connection.server.owner.start)
@@ -83,6 +89,12 @@ export class PreparedBranches {
       })
       return { branches, processes: await this.#count(connection) }
     })
+  }
+
+  /** Those that the server does not list. One that it lists again can be ended like any other. */
+  #stuckBeside(xids: readonly Xid[]): readonly Pick<Xid, 'gid' | 'owner'>[] {
+    for (const { gid } of xids) this.#stuck.delete(gid)
+    return Array.from(this.#stuck, (gid) => ({ gid, owner: undefined }))
   }
 
   /**
@@ -141,7 +153,9 @@ export class PreparedBranches {
     decision: 'commit' | 'abort',
   ): Promise<EndAnswer | 'sent'> {
     const listed = await find(connection, formatGid(gid))
-    if (listed === undefined) return { answer: 'missing' }
+    if (listed === undefined) {
+      return this.#stuck.has(formatGid(gid)) ? 'sent' : { answer: 'missing' }
+    }
     // Its primary's end arrives in the binary log, and finds nothing any more if it is ended here.
     if (await isReplica(connection)) return replicas(gid)
     if ((await this.#owners.free(connection, listed)) === 'owned') {
@@ -165,6 +179,8 @@ export class PreparedBranches {
   /** What the receipt says of the end: committed with the branch, or gone with it. */
   async #confirm(gid: Gid, decision: 'commit' | 'abort'): Promise<EndAnswer> {
     const receipt = await this.#askReceipt(gid)
+    if (receipt.answer === 'waits') this.#stuck.add(formatGid(gid))
+    else if (receipt.answer !== 'unknown') this.#stuck.delete(formatGid(gid))
     switch (receipt.answer) {
       case 'found':
         return decision === 'commit' ? { answer: 'done' } : contradiction(gid)

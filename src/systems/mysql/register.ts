@@ -10,7 +10,7 @@
 import { EPOCH_BYTES, isDecision, meaningOf } from '../../protocol/index.ts'
 import type { AskAnswer } from '../../protocol/index.ts'
 import type { Question, World } from '../../ports/index.ts'
-import { listedSql, takeKey, unknown } from './asking.ts'
+import { isListed, takeKey, unknown } from './asking.ts'
 import { NO_TABLES, quote } from './schema.ts'
 import type { SchemaNames } from './schema.ts'
 import type { ServiceConnection, ServiceConnections } from './service-connections.ts'
@@ -65,12 +65,12 @@ export class Register {
     const taken = await takeKey(connection, names, question, 'abort')
     if (taken.key === 'not had') return taken.answer
     if (taken.key === 'held') return this.#obey(connection, taken.decision)
-    const listed = await connection.send(listedSql(names, question.epoch, failover, present))
+    const listed = await isListed(connection, names, question.epoch, failover, present)
     // An abort needs no stored row: the owner's claim died with its transaction.
     await connection.rollBack()
-    if (listed.kind !== 'answered') return unknown(listed)
+    if (listed.kind === 'not said') return { answer: 'unknown', cause: listed.cause }
     await this.#makeDurable(connection)
-    return { answer: 'absent', memory: listed.rows.length > 0 ? 'remembered' : 'forgotten' }
+    return { answer: 'absent', memory: listed.kind === 'listed' ? 'remembered' : 'forgotten' }
   }
 
   /**

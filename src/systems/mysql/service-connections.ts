@@ -230,7 +230,7 @@ function sessionOf({ flavour }: ServerFacts): readonly string[] {
       : 'wait_timeout = 28800'
   return [
     `SET SESSION autocommit = 1, sql_mode = '', time_zone = '+00:00', innodb_lock_wait_timeout = 1,
-lock_wait_timeout = 2, foreign_key_checks = 1, sql_select_limit = 18446744073709551615, ${bound}`,
+lock_wait_timeout = 2, foreign_key_checks = 1, completion_type = 'NO_CHAIN', sql_safe_updates = 0, sql_select_limit = 18446744073709551615, ${bound}`,
     'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE',
   ]
 }

@@ -9,6 +9,7 @@ import { advice, mustChange, ok } from '../common/findings.ts'
 import { IDLE_MARGIN_S } from './idle.ts'
 import { SCHEMA_VERSION } from './schema.ts'
 import type { SchemaNames } from './schema.ts'
+import { isOff } from './server-facts.ts'
 import type { ServerFacts } from './server-facts.ts'
 
 /** Global variables that are asked; a server has some of them. */
@@ -18,6 +19,7 @@ export const SETTINGS = [
   'innodb_flush_log_at_trx_commit',
   'innodb_flush_method',
   'log_bin',
+  'read_only',
   'sync_binlog',
   'wsrep_on',
   'xa_detach_on_prepare',
@@ -29,10 +31,15 @@ export function isOn(settings: Settings, name: string): boolean {
   return ['1', 'ON'].includes(settings.get(name) ?? '')
 }
 
+export function isReadOnly(settings: Settings): boolean {
+  return !isOff(settings.get('read_only'))
+}
+
 /** What must be true of the server before anything is marked. */
-export function serverFindings(settings: Settings, { access }: ServerFacts): readonly Finding[] {
+export function serverFindings(settings: Settings): readonly Finding[] {
   const findings: Finding[] = []
-  if (access === 'read-only') {
+  // As of now: a replica may have been promoted since its connection was made.
+  if (isReadOnly(settings)) {
     findings.push(
       mustChange(
         'ASSENT_REPLICA',

@@ -21,6 +21,7 @@ import {
   SETTINGS,
   doctorFindings,
   isOn,
+  isReadOnly,
   mayNotList,
   serverFindings,
   tableFindings,
@@ -162,7 +163,7 @@ export class Site {
   }
 
   #serverFindings(settings: Settings, { server }: ServiceConnection): readonly Finding[] {
-    return [...serverFindings(settings, server), ...statementsFindings(this.#statements, server)]
+    return [...serverFindings(settings), ...statementsFindings(this.#statements, server)]
   }
 
   #require(findings: readonly Finding[]): void {
@@ -183,8 +184,7 @@ export class Site {
     const settings = await settingsOf(connection)
     const isCreated = await this.#isCreated(connection)
     const tables = isCreated ? await this.#examineTablesSafely(connection) : [MISSING]
-    const mayWrite =
-      tables.every(({ severity }) => severity === 'ok') && server.access === 'writable'
+    const mayWrite = tables.every(({ severity }) => severity === 'ok') && !isReadOnly(settings)
     const product = server.flavour === 'mariadb' ? 'MariaDB' : 'MySQL'
     const binlog = isOn(settings, 'log_bin') ? ' with a binary log' : ''
     return {

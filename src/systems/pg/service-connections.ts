@@ -116,14 +116,7 @@ export class ServiceConnections {
     const client = this.#makeClient()
     client.on('error', onBroken)
     const cancel = this.#cutAfter(CONNECT_MS, client)
-    try {
-      await client.connect()
-    } finally {
-      cancel()
-    }
-    const process = this.#via === 'direct' ? String(client.processID ?? 0) : null
-    const session = { text: SESSION, values: [this.#applicationName, process] }
-    const reply = await send(client, [session])
+    const reply = await this.#greet(client).finally(cancel)
     if (reply.kind === 'answered' && sameTags(reply.tags, ['SELECT 1'])) {
       if (this.#via === 'direct') Wire.of(client.connection).naming = 'allowed'
       return client
@@ -131,6 +124,13 @@ export class ServiceConnections {
     client.connection.stream.destroy()
     if (reply.kind === 'lost') throw reply.cause
     throw reply.error ?? this.#isPooled()
+  }
+
+  /** The first message may wait where the login did not: behind a pooler whose sessions are all in use. */
+  async #greet(client: PgClient): Promise<Reply> {
+    await client.connect()
+    const process = this.#via === 'direct' ? String(client.processID ?? 0) : null
+    return send(client, [{ text: SESSION, values: [this.#applicationName, process] }])
   }
 
   #isPooled(): AssentError {
