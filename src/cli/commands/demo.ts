@@ -161,7 +161,7 @@ function tell(say: Say, crew: Crew, verdict: Verdict, endedLast: number): void {
   for (const each of disagreements.slice(0, MOST_TOLD)) say.warn(each)
   say.text(
     disagreements.length > 0
-      ? `${disagreements.length} things are not as they should be. The tables assent_demo_accounts and assent_demo_moves are left there.\n`
+      ? `Not as it should be: ${disagreements.length}. The tables assent_demo_accounts and assent_demo_moves are left there.\n`
       : crew.killed.busy > 0
         ? 'Nothing disagrees.\n'
         : 'Nothing disagrees; but no process was killed with a transaction under way.\n',
@@ -218,11 +218,11 @@ async function wait(ms: number, crew: Crew, tellNow: () => void): Promise<void> 
     crew.interrupted()
     interrupted.abort()
   }
-  process.once('SIGINT', onInterrupt)
+  // Until the end: some that run us pass on what the terminal has sent us already.
+  process.on('SIGINT', onInterrupt)
   const telling = setInterval(tellNow, TELL_MS)
   await nodeWorld.sleep(ms, interrupted.signal)
   clearInterval(telling)
-  process.off('SIGINT', onInterrupt)
 }
 
 /** @throws CommandError */
