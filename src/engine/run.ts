@@ -190,7 +190,7 @@ export class Run {
     const told = await this.#watched(commitOnePhase(plan, this.#commitment())).told
     const asked = { transactionId: txid, txid, isRetryable: this.#isRetryable }
     const error = onePhaseError(told, asked)
-    if (error !== undefined) throw error
+    if (error !== undefined) throw this.#unlessEscaped(error)
     return txid
   }
 
@@ -199,8 +199,18 @@ export class Run {
     const id = this.#knownRegister(plan) ?? (await this.#register(plan))
     const told = await this.#watched(commitTwoPhase(plan, id, resolveWhen, this.#commitment())).told
     const error = twoPhaseError(told, id, this.#isRetryable)
-    if (error !== undefined) throw error
+    if (error !== undefined) throw this.#unlessEscaped(error)
     return formatTransactionId(id)
+  }
+
+  /**
+   * Some systems notice only as a branch is undone that its transaction was not the one that was begun:
+   * what was done in it may be durable, whatever it was undone for.
+   */
+  #unlessEscaped(error: AssentError): AssentError {
+    if (error.outcome !== 'aborted') return error
+    const escaped = this.#faults().find((fault) => fault.outcome === 'unknown')
+    return escaped === undefined ? error : this.#faultError(escaped, error)
   }
 
   #commitment(): Commitment {

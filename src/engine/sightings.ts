@@ -6,6 +6,7 @@
  * Never: asks a database.
  */
 import type { PreparedList, World } from '../ports/index.ts'
+import { LIMITS } from './limits.ts'
 import type { InDoubt, InDoubtReason } from './reports.ts'
 
 /** One participant, as of its last scan. */
@@ -13,6 +14,8 @@ export interface Sighting {
   readonly reached: 'yes' | 'no' | 'not known yet'
   /** Of the last scan, on the clock on the wall; undefined before the first. */
   readonly scannedAtMs: number | undefined
+  /** How long ago that was, and by when the next one should have come; undefined before the first. */
+  readonly scan: { readonly agoMs: number; readonly dueMs: number } | undefined
   /** Why it could not be reached. */
   readonly error: unknown
   readonly inDoubt: readonly Doubt[]
@@ -30,6 +33,8 @@ export interface Doubt {
 interface Seen {
   readonly reached: 'yes' | 'no'
   readonly wallMs: number
+  /** On `World.now()`. */
+  readonly scannedAt: number
   readonly error: unknown
   /** The last list that there was, and when, on `World.now()`. */
   readonly list: PreparedList
@@ -50,18 +55,24 @@ export class Sightings {
 
   listed(participant: string, list: PreparedList): void {
     const [wallMs, listedAt] = [this.#world.wallMs(), this.#world.now()]
-    const seen: Seen = { reached: 'yes', wallMs, error: undefined, list, listedAt, kept: [] }
-    this.#seen.set(participant, seen)
+    const seen = { reached: 'yes', error: undefined, list, listedAt, kept: [] } as const
+    this.#seen.set(participant, { ...seen, wallMs, scannedAt: listedAt })
   }
 
   /** `inDoubt`: as of the last list. */
   failed(participant: string, error: unknown, inDoubt: readonly InDoubt[]): void {
     const before = this.#seen.get(participant)
-    const wallMs = this.#world.wallMs()
+    const [wallMs, scannedAt] = [this.#world.wallMs(), this.#world.now()]
     const list = before?.list ?? NOTHING
     const listedAt = before?.listedAt ?? 0
     const kept = before?.reached === 'no' ? before.kept : inDoubt
-    this.#seen.set(participant, { reached: 'no', wallMs, error, list, listedAt, kept })
+    const seen = { reached: 'no', wallMs, scannedAt, error, list, listedAt, kept } as const
+    this.#seen.set(participant, seen)
+  }
+
+  #scanOf({ scannedAt, list }: Seen): Sighting['scan'] {
+    const longestPauseMs = LIMITS.scanMs * list.processes * 1.5
+    return { agoMs: this.#world.now() - scannedAt, dueMs: longestPauseMs + SLOW_SCAN_MS }
   }
 
   of(participant: string, inDoubt: readonly InDoubt[]): Sighting {
@@ -73,6 +84,7 @@ export class Sightings {
     return {
       reached: seen?.reached ?? 'not known yet',
       scannedAtMs: seen?.wallMs,
+      scan: seen === undefined ? undefined : this.#scanOf(seen),
       error: seen?.error,
       inDoubt: doubts.map(({ gid, reason }) => ({ reason, ageMs: finite(ages.get(gid)) })),
       oldestPreparedMs: known.length === 0 ? undefined : Math.max(...known),
@@ -80,6 +92,9 @@ export class Sightings {
     }
   }
 }
+
+/** Beside the pauses between scans: an answer may take so long, and opening a connection. */
+const SLOW_SCAN_MS = 60_000
 
 function finite(ms: number | undefined): number | undefined {
   return ms !== undefined && Number.isFinite(ms) ? ms : undefined

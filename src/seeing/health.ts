@@ -76,7 +76,7 @@ export function healthOf(known: Known, participants: Iterable<string>): Health {
     const sighting = known.sighting(name)
     const health = participantHealth(known, name, sighting)
     failing.push(...whyFailing(name, sighting, health))
-    degraded.push(...whyDegraded(name, health))
+    degraded.push(...whyDegraded(name, health, sighting))
     return [name, health] as const
   })
   const status = failing.length > 0 ? 'failing' : degraded.length > 0 ? 'degraded' : 'ok'
@@ -134,9 +134,19 @@ function whyFailing(
   }
 }
 
-function whyDegraded(name: string, health: ParticipantHealth): readonly string[] {
+function whyDegraded(
+  name: string,
+  health: ParticipantHealth,
+  { scan }: Sighting,
+): readonly string[] {
   const { inDoubt, forgetting, alarms } = health
   const reasons: string[] = []
+  if (scan !== undefined && scan.agoMs > scan.dueMs) {
+    const seconds = Math.round(scan.agoMs / 1_000)
+    reasons.push(
+      `${name} was last looked at ${seconds} s ago: recovery hangs, or this process did.`,
+    )
+  }
   const alarm = (count: number, text: string): void => {
     if (count > 0) reasons.push(`${name} ${text} (${count} reported by this process).`)
   }

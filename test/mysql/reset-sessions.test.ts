@@ -59,3 +59,22 @@ test('where another database has written too: unknown, and nothing of that is co
   expect(await orders.count()).toBe(0)
   await expect.poll(() => orders.prepared()).toEqual([])
 })
+
+test('where another database says no, for a reason of its own: unknown as well', async () => {
+  const { assent, stock, orders, reset } = await open()
+  await using _ = assent
+  await orders.sql('create table u (x int unique deferrable initially deferred)')
+  const work = assent.transaction(
+    async (db) => {
+      await db.orders.query('insert into u values (1), (1)')
+      await db.stock.query(INSERT)
+      await reset()
+      await db.stock.query(`insert into ${stock.name}.t values (2)`)
+    },
+    { decider: 'orders' },
+  )
+  const error = await refusal(work, 'ASSENT_TRANSACTION_CONTROL', 'unknown')
+  expect(error.cause).toMatchObject({ code: 'ASSENT_REFUSED', outcome: 'aborted' })
+  expect(await stock.sql('select x from t')).toEqual([{ x: 2 }])
+  expect(await orders.sql('select x from u')).toEqual([])
+})

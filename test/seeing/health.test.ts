@@ -5,8 +5,9 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import pg from 'pg'
 import { createAssent } from 'assent'
 import { pg as participant } from 'assent/pg'
-import { Meters } from '../../src/engine/index.ts'
+import { Meters, Sightings } from '../../src/engine/index.ts'
 import type { Doubt, Sighting } from '../../src/engine/index.ts'
+import { nodeWorld } from '../../src/platform/node-world.ts'
 import { healthOf } from '../../src/seeing/health.ts'
 import { METRICS } from '../../src/seeing/metrics.ts'
 import { VERSION } from '../../src/seeing/version.ts'
@@ -122,6 +123,7 @@ describe('health', () => {
   const seen: Sighting = {
     reached: 'yes',
     scannedAtMs: Date.UTC(2026, 10, 1),
+    scan: { agoMs: 1_000, dueMs: 61_500 },
     error: undefined,
     inDoubt: [],
     oldestPreparedMs: undefined,
@@ -174,5 +176,25 @@ describe('health', () => {
       'Old marks pile up since 1970-01-01T00:00:00.000Z because of stock: an error called 42501.',
     ])
     expect(health.participants['stock']?.alarms.lostVotes).toBe(1)
+  })
+
+  test('is degraded while a participant is not looked at any more: recovery hangs', () => {
+    let now = 1_000
+    const sightings = new Sightings({ ...nodeWorld, now: () => now })
+    sightings.listed('stock', { branches: [], processes: 4 })
+    const health = () => {
+      const sighting = (): Sighting => sightings.of('stock', [])
+      return healthOf({ meters, sighting, pausing: () => undefined }, ['stock'])
+    }
+    // One of four processes, so once in four seconds, six at the most; and a minute of patience.
+    now += 66_000
+    expect(health().status).toBe('ok')
+    now += 1_000
+    expect(health()).toMatchObject({
+      status: 'degraded',
+      reasons: ['stock was last looked at 67 s ago: recovery hangs, or this process did.'],
+    })
+    sightings.failed('stock', new Error('down'), [])
+    expect(health().reasons).toEqual([expect.stringMatching(/^stock could not be reached/)])
   })
 })

@@ -194,7 +194,7 @@ async function make(name: string, coins: Coins): Promise<void> {
   if (await coins.areThere().catch(failing('unreachable', name))) {
     throw new CommandError(
       'refused',
-      `${name} has a table assent_demo_accounts already. If an earlier demo left it there: ` +
+      `${name} has tables of this name already. If an earlier demo left them there: ` +
         'DROP TABLE assent_demo_accounts, assent_demo_moves',
     )
   }
