@@ -34,7 +34,9 @@ export class MysqlMessageNames {
     if (/^XA COMMIT /.test(text)) return 'apply'
     if (/^XA ROLLBACK /.test(text)) return 'undo'
     if (/\sON DUPLICATE KEY UPDATE asked/.test(text)) return 'ask'
-    return /^SELECT 1 FROM `assent`\.epoch WHERE id = /.test(text) ? 'remember' : undefined
+    return /^SELECT EXISTS \(SELECT 1 FROM `assent`\.epoch WHERE id = /.test(text)
+      ? 'remember'
+      : undefined
   }
 }
 
