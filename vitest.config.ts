@@ -1,4 +1,6 @@
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer } from 'vitest/node'
+import type { TestSpecification } from 'vitest/node'
 import { packageFolder } from './harness/on-demand.ts'
 
 // Another version of node-postgres in place of the development dependency: tests import `pg`, and
@@ -17,6 +19,15 @@ const tooLong = [
 // ones wait more than they compute.
 const filesAtOnce = process.env['ASSENT_FULL'] ? 3 : 2
 
+/** What computes for minutes begins first: at the end, nothing would be left to run beside it. */
+class ExplorationsFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const isFirst = ({ moduleId }: TestSpecification): boolean => /exploration/.test(moduleId)
+    const sorted = await super.sort(files)
+    return [...sorted.filter(isFirst), ...sorted.filter((file) => !isFirst(file))]
+  }
+}
+
 export default defineConfig({
   resolve: { conditions: ['assent-source'] },
   ssr: { resolve: { conditions: ['assent-source'] } },
@@ -26,6 +37,7 @@ export default defineConfig({
     include: ['test/**/*.test.ts', 'harness/**/*.test.ts'],
     exclude: ['**/node_modules/**', ...tooLong],
     maxWorkers: filesAtOnce,
+    sequence: { sequencer: ExplorationsFirst },
     testTimeout: 60_000,
     expect: { poll: { timeout: 10_000 } },
     hookTimeout: 60_000,
