@@ -37,11 +37,15 @@ export interface Configured {
 /** @throws CommandError */
 export async function configure(flags: ConfigurationFlags): Promise<Configured> {
   const setting = hasFlags(flags) ? await ofFlags(flags) : await ofFile(fileOf(flags.config))
+  return { operator: operatorOf(setting), decider: setting.decider }
+}
+
+/** @throws CommandError when a name, or an option, can't be meant */
+export function operatorOf(setting: AssentSetting<Definitions>): Operator {
   try {
     const participants = openParticipants(setting, nodeWorld, () => undefined)
     if (participants.size === 0) throw wrong('the configuration has no participants')
-    const { app, decider } = setting
-    return { operator: new Operator({ app, participants, world: nodeWorld }), decider }
+    return new Operator({ app: setting.app, participants, world: nodeWorld })
   } catch (error) {
     if (error instanceof AssentError) throw wrong(error.message)
     throw error

@@ -209,7 +209,7 @@ export class Run {
    */
   #unlessEscaped(error: AssentError): AssentError {
     if (error.outcome !== 'aborted') return error
-    const escaped = this.#faults().find((fault) => fault.outcome === 'unknown')
+    const escaped = this.#faults().find(isEscape)
     return escaped === undefined ? error : this.#faultError(escaped, error)
   }
 
@@ -337,7 +337,7 @@ export class Run {
     })
     const thrown = because.kind === 'thrown' ? because.error : undefined
     // Some systems notice only now that a branch's transaction is gone.
-    const escaped = [...faults, ...this.#faults()].find((fault) => fault.outcome === 'unknown')
+    const escaped = faults.find(isEscape) ?? this.#faults().find(isEscape)
     if (escaped !== undefined) return this.#faultError(escaped, thrown)
     const [fault] = faults
     if (because.kind === 'thrown' || fault === undefined) return thrown
@@ -383,4 +383,9 @@ export class Run {
     if (participant === undefined) throw new Error(`${name} is not configured`)
     return participant
   }
+}
+
+/** Some of a branch's work may be durable, whatever becomes of the transaction. */
+function isEscape({ outcome }: BranchFault): boolean {
+  return outcome === 'unknown'
 }

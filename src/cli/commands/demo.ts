@@ -5,10 +5,9 @@
  * leaves them to be looked at if not. Refuses where they are there already.
  */
 import { nodeWorld } from '../../platform/node-world.ts'
-import { Operator, warnOf } from '../../engine/index.ts'
-import { AssentError } from '../../protocol/index.ts'
-import { openParticipants } from '../../transaction/open-participants.ts'
-import { readUrls } from '../configuration.ts'
+import { warnOf } from '../../engine/index.ts'
+import type { Operator } from '../../engine/index.ts'
+import { operatorOf, readUrls } from '../configuration.ts'
 import { Coins } from '../demo/coins.ts'
 import type { Shown } from '../demo/coins.ts'
 import { Crew } from '../demo/crew.ts'
@@ -44,7 +43,8 @@ export async function demo(flags: DemoFlags): Promise<ExitName> {
   const urls = urlsOf(flags)
   const app = flags.app ?? APP
   const opened = await open(urls)
-  const operator = operatorOf(app, opened)
+  const definitions = [...opened].map(([name, { definition }]) => [name, definition] as const)
+  const operator = operatorOf({ app, participants: Object.fromEntries(definitions) })
   try {
     return await run({ app, urls, opened, operator, ms, workers, say: sayFor(flags) })
   } finally {
@@ -242,19 +242,6 @@ async function open(urls: Facts['urls']): Promise<Facts['opened']> {
     opened.set(name, await openUrl(name, given, process.cwd()))
   }
   return opened
-}
-
-/** @throws CommandError when a name can't be one */
-function operatorOf(app: string, opened: Facts['opened']): Operator {
-  const definitions = [...opened].map(([name, { definition }]) => [name, definition] as const)
-  const setting = { app, participants: Object.fromEntries(definitions) }
-  try {
-    const participants = openParticipants(setting, nodeWorld, () => undefined)
-    return new Operator({ app, participants, world: nodeWorld })
-  } catch (error) {
-    if (error instanceof AssentError) throw new CommandError('configuration', error.message)
-    throw error
-  }
 }
 
 function readWorkers(text: string): number {

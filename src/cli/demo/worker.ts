@@ -80,12 +80,10 @@ async function moveForEver(assent: Assent<Definitions>, databases: readonly stri
   }
 }
 
-/** Of what a kill leaves behind, and of databases that can't be reached for a while, nothing is said. */
+/** What a person would be warned of. */
 function hear(report: Report): void {
-  const isLost = report.type === 'lost-vote' || report.type === 'lost-decision'
-  const isForAPerson =
-    report.type === 'in-doubt' && ['held', 'contradicted'].includes(report.inDoubt.reason)
-  if (isLost || isForAPerson) say({ type: 'alarm', message: warnOf(report) ?? report.type })
+  const message = warnOf(report)
+  if (message !== undefined) say({ type: 'alarm', message })
 }
 
 function say(word: Word): void {
