@@ -98,7 +98,7 @@ export const CONTENDERS: Readonly<Record<ContenderName, Contender>> = {
   'with-epoch': step('with-epoch'),
   'with-settings': step('with-settings'),
   'with-proof': step('with-proof'),
-  'with-watch': step('with-watch'),
+  'on-demand': step('on-demand'),
   ...MIXED,
 }
 

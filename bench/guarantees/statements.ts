@@ -74,7 +74,7 @@ const COLUMNS = '(txid, decision, app, register, epoch, participants)'
 const REST = `'commit', $2::pg_catalog.text, $3::pg_catalog.text`
 const INSERTED = 'INSERT 0 1'
 /** How a claim that goes along with BEGIN tells that it was written. */
-const RETURNING = 'RETURNING ctid::pg_catalog.text'
+const RETURNING = 'RETURNING ctid'
 
 /** Built once: these texts are sent with every transaction. */
 export class LadderStatements {

@@ -29,7 +29,7 @@ export const STEP_NAMES = [
   'with-epoch',
   'with-settings',
   'with-proof',
-  'with-watch',
+  'on-demand',
 ] as const
 export type StepName = (typeof STEP_NAMES)[number]
 
@@ -98,21 +98,24 @@ const WITH_EPOCH: Step = {
 const WITH_SETTINGS: Step = {
   ...WITH_EPOCH,
   title: '+ settings, deferred first',
-  vote: [RUN_DEFERRED, WARN, DURABLE, OWN_ROLE],
-  decide: [RUN_DEFERRED, WARN, DURABLE, COMMIT],
+  vote: [RUN_DEFERRED, OWN_ROLE],
+  decide: [RUN_DEFERRED, DURABLE, COMMIT],
 }
 const WITH_PROOF: Step = {
   ...WITH_SETTINGS,
   title: '+ the very transaction',
   orders: BEGUN_PROVEN,
   stock: BEGUN_PROVEN,
+  vote: [PROVE, OWN_ROLE],
+  decide: [PROVE, DURABLE, COMMIT],
+}
+/** For standbys, or where a statement has set something; and where a COMMIT has a name. */
+const ON_DEMAND: Step = {
+  ...WITH_PROOF,
+  title: '+ what is said where it is needed',
+  stock: [...BEGUN_PROVEN, WATCH],
   vote: [PROVE, WARN, DURABLE, OWN_ROLE],
   decide: [PROVE, WARN, DURABLE, COMMIT],
-}
-const WITH_WATCH: Step = {
-  ...WITH_PROOF,
-  title: '+ a hidden end is reported',
-  stock: [...BEGUN_PROVEN, WATCH],
 }
 
 export const STEPS: Readonly<Record<StepName, Step>> = {
@@ -122,7 +125,7 @@ export const STEPS: Readonly<Record<StepName, Step>> = {
   'with-epoch': WITH_EPOCH,
   'with-settings': WITH_SETTINGS,
   'with-proof': WITH_PROOF,
-  'with-watch': WITH_WATCH,
+  'on-demand': ON_DEMAND,
 }
 
 export function messagesOf(step: Step, ids: Ids, statements: LadderStatements): Messages {

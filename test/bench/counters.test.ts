@@ -104,7 +104,7 @@ test.each<[ContenderName, { messages: number; inARow: number; forcedWrites: numb
   ['unrecorded', { messages: 5, inARow: 5, forcedWrites: 3 }],
   ['with-settings', { messages: 5, inARow: 5, forcedWrites: 3 }],
   ['with-proof', { messages: 5, inARow: 5, forcedWrites: 3 }],
-  ['with-watch', { messages: 5, inARow: 5, forcedWrites: 3 }],
+  ['on-demand', { messages: 5, inARow: 5, forcedWrites: 3 }],
 ])('a transaction of %s is %j', async (name, expected) => {
   const { messages, inARow, forcedWrites } = await count(name, 40, stage, ledger)
   expect({ messages, inARow, forcedWrites: Math.round(forcedWrites) }).toEqual(expected)

@@ -59,7 +59,8 @@ function shorten(sql: string): string {
 describe('what each step says', () => {
   const USER = 'insert into t values ($1)'
   const TIMED = 'BEGIN; SET idle_in_transaction_session_timeout'
-  const ENDING = 'SET CONSTRAINTS ALL IMMEDIATE; SET client_min_messages; SET synchronous_commit'
+  const DEFERRED = 'SET CONSTRAINTS ALL IMMEDIATE'
+  const ENDING = `${DEFERRED}; SET client_min_messages; SET synchronous_commit`
   test.each<[StepName, readonly string[]]>([
     [
       'unrecorded',
@@ -106,8 +107,8 @@ describe('what each step says', () => {
       [
         `orders: ${TIMED}; ${USER}`,
         `stock: ${TIMED}; INSERT claim in epoch; ${USER}`,
-        `orders: ${ENDING}; SET role; INSERT mark; PREPARE TRANSACTION`,
-        `stock: ${ENDING}; COMMIT`,
+        `orders: ${DEFERRED}; SET role; INSERT mark; PREPARE TRANSACTION`,
+        `stock: ${DEFERRED}; SET synchronous_commit; COMMIT`,
         'orders: COMMIT PREPARED',
       ],
     ],
@@ -116,13 +117,13 @@ describe('what each step says', () => {
       [
         `orders: ${TIMED}; ${USER}`,
         `stock: ${TIMED}; INSERT claim in epoch; ${USER}`,
-        `orders: ${ENDING}; SET role; INSERT mark; PREPARE TRANSACTION`,
-        `stock: ${ENDING}; COMMIT`,
+        `orders: ${DEFERRED}; SET role; INSERT mark; PREPARE TRANSACTION`,
+        `stock: ${DEFERRED}; SET synchronous_commit; COMMIT`,
         'orders: COMMIT PREPARED',
       ],
     ],
     [
-      'with-watch',
+      'on-demand',
       [
         `orders: ${TIMED}; ${USER}`,
         `stock: ${TIMED}; SET default_transaction_read_only; INSERT claim in epoch; ${USER}`,
@@ -181,7 +182,7 @@ describe('each guarantee is off in the step before, and on in its own', () => {
 
   test.each([
     ['with-settings', 'off'],
-    ['with-watch', 'on'],
+    ['on-demand', 'on'],
   ] as const)('the server reports the end of the decider: %s, %s', async (step, setting) => {
     const climbed = await climb(step)
     const text = `insert into seen select current_setting('default_transaction_read_only')`
@@ -241,9 +242,13 @@ describe('each guarantee is off in the step before, and on in its own', () => {
     })
   })
 
-  test.each(['with-epoch', 'with-settings'] as const)(
-    'prepared by the role that logged in, its settings checked: %s',
-    async (step) => {
+  test.each([
+    ['with-epoch', 'another role', SPOILT],
+    ['with-settings', 'own role', SPOILT],
+    ['on-demand', 'own role', RIGHT],
+  ] as const)(
+    'prepared by the role that logged in, its settings checked: %s by its %s, %j',
+    async (step, by, expected) => {
       const climbed = await climb(step)
       const { orders } = climbed
       const role = await roleFor(orders)
@@ -256,17 +261,18 @@ describe('each guarantee is off in the step before, and on in its own', () => {
       climbed.work = { ...WORK, orders: { text } }
       await climbed.runner.run()
       const user = new URL(orders.url).username
-      expect(await orders.sql('select * from seen')).toEqual([
-        step === 'with-settings' ? { role: user, ...RIGHT } : { role, ...SPOILT },
-      ])
+      const own = by === 'own role' ? user : role
+      expect(await orders.sql('select * from seen')).toEqual([{ role: own, ...expected }])
     },
   )
 
   test.each([
     ['with-epoch', 'now', SPOILT],
     ['with-epoch', 'deferred', SPOILT],
-    ['with-settings', 'now', RIGHT],
-    ['with-settings', 'deferred', RIGHT],
+    ['with-settings', 'now', DURABLE],
+    ['with-settings', 'deferred', DURABLE],
+    ['on-demand', 'now', RIGHT],
+    ['on-demand', 'deferred', RIGHT],
   ] as const)('the COMMIT that decides, in %s, spoiled %s: %j', async (step, when, expected) => {
     const climbed = await climb(step)
     const { stock } = climbed
@@ -298,6 +304,7 @@ test('Assent marks one database alone if it is told to, and not otherwise', asyn
 })
 
 const RIGHT = { durability: 'on', warnings: 'warning' }
+const DURABLE = { durability: 'on', warnings: 'error' }
 const SPOILT = { durability: 'off', warnings: 'error' }
 const SPOILED = `set_config('synchronous_commit', 'off', true),
   set_config('client_min_messages', 'error', true)`

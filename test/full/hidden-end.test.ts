@@ -4,27 +4,33 @@
  * transaction follows, no status either.
  */
 import { describe, expect, test } from 'vitest'
+import type pg from 'pg'
 import type { AssentError } from 'assent'
 import { refusal } from '../support/assent.ts'
 import { observed } from '../support/observed.ts'
 
 const INSERT = 'insert into t values (1)'
 const END = "select run('EXECUTE again')"
+const RUN = `create function run(text) returns int language plpgsql as
+  'begin execute $1; return 1; end'`
 const ENDS = ['ROLLBACK AND CHAIN', 'COMMIT AND CHAIN', 'COMMIT'] as const
 type End = (typeof ENDS)[number]
 type Scene = Awaited<ReturnType<typeof observed>>
 
+/** Parsing it under a name runs it once; what matters is that the name stays. */
+async function giveName(pool: pg.Pool, end: End): Promise<void> {
+  const client = await pool.connect()
+  await client.query('begin')
+  await client.query({ name: 'again', text: end })
+  await client.query('rollback')
+  client.release()
+}
+
 async function endable(end: End) {
   const scene = await observed({ max: 1 })
   for (const name of ['orders', 'stock'] as const) {
-    await scene.databases[name].sql(`create function run(text) returns int language plpgsql as
-      'begin execute $1; return 1; end'`)
-    const client = await scene.ways[name].pool.connect()
-    await client.query('begin')
-    // Parsing it under a name runs it once; what matters is that the name stays.
-    await client.query({ name: 'again', text: end })
-    await client.query('rollback')
-    client.release()
+    await scene.databases[name].sql(RUN)
+    await giveName(scene.ways[name].pool, end)
   }
   const decisions = () => scene.databases.orders.sql('select decision from assent.mark')
   return { ...scene, decisions }
@@ -129,6 +135,25 @@ describe('behind a hidden COMMIT, something else goes wrong', () => {
       expect(ways.orders.pool.totalCount).toBeLessThan(2)
     },
   )
+})
+
+test('nor where the COMMIT was given its name after the connection had been used', async () => {
+  const { assent, said, databases, ways, counts } = await observed({ max: 1 })
+  const decisions = () => databases.orders.sql('select decision from assent.mark')
+  await databases.orders.sql(RUN)
+  await assent.transaction(({ orders }) => orders.query(INSERT))
+  await giveName(ways.orders.pool, 'COMMIT AND CHAIN')
+  said.length = 0
+  const work = assent.transaction(async ({ orders, stock }) => {
+    await stock.query(INSERT)
+    await orders.query(INSERT)
+    await orders.query(END)
+    await orders.query('insert into t values (2)')
+  })
+  await refused(work)
+  expect(said).toEqual(['orders first-claim'])
+  expect(await counts()).toEqual([2, 0, 0])
+  expect(await decisions()).toEqual([])
 })
 
 test('nor where the function throws and nothing shows the COMMIT', async () => {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test, onTestFinished } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import pg from 'pg'
 import { createAssent } from 'assent'
 import type { Report } from 'assent'
@@ -94,6 +94,7 @@ function cutWaits(): () => Promise<void> {
 }
 
 const STATEMENT_MS = 300
+type Scene = Awaited<ReturnType<typeof scene>>
 
 /** `statementMs` is the default of all sessions, but for those of recovery. */
 async function scene(database: string, statementMs = 0) {
@@ -116,11 +117,13 @@ async function scene(database: string, statementMs = 0) {
     await proxy.close()
   })
   await replicated.query('create table t (x int)')
-  const write = (decider: 'replicated' | 'other'): Promise<void> =>
+  await replicated.query(`create function hush() returns text language sql as
+    $$ select set_config('client_min_messages', 'error', true) $$`)
+  const write = (decider: 'replicated' | 'other', hush: string = HUSH.said): Promise<void> =>
     assent.transaction(
       async (db) => {
         await db.replicated.query('insert into t values (1)')
-        await db.replicated.query("set client_min_messages = 'error'")
+        await db.replicated.query(hush)
         await db.other.query('insert into t values (1)')
       },
       { decider, timeoutMs: 1_500 },
@@ -133,33 +136,45 @@ async function scene(database: string, statementMs = 0) {
   return { assent, proxy, reports, write, count, replicated }
 }
 
-test('a COMMIT whose wait for replication was cut off is unknown, until it is replicated (fault 81)', async () => {
-  const { assent, write, count } = await scene('decider')
-  await setStandby('nobody')
-  await commitsWait()
-  const stop = cutWaits()
-  const error = await refusal(write('replicated'), 'ASSENT_UNCLEAR', 'unknown')
-  await stop()
-  expect(error.message).toMatch(/canceling wait for synchronous replication/)
-  expect(await assent.outcome(error.transactionId ?? '')).toMatchObject({ outcome: 'unknown' })
-  await setStandby('')
-  await expect
-    .poll(() => assent.outcome(error.transactionId ?? ''), { timeout: 10_000 })
-    .toEqual({ outcome: 'committed' })
-  await expect.poll(count, { timeout: 10_000 }).toEqual([2, 2])
-})
+/** How somebody switches warnings off, in one of which it is to be heard that a wait was cut off. */
+const HUSH = { said: "set client_min_messages = 'error'", hidden: 'select hush()' }
 
-test('a PREPARE whose wait for replication was cut off is no yes: everything is rolled back', async () => {
-  const { write, count, replicated } = await scene('voter')
+/** Nobody waits for a standby that was not seen yet. */
+async function standbyIsSeen({ assent }: Pick<Scene, 'assent'>): Promise<void> {
   await setStandby('nobody')
   await commitsWait()
-  const stop = cutWaits()
-  await refusal(write('other'), 'ASSENT_UNCLEAR', 'aborted')
-  await stop()
-  await setStandby('')
-  const prepared = 'select gid from pg_prepared_xacts where database = current_database()'
-  await expect.poll(async () => rowsOf(replicated, prepared), { timeout: 10_000 }).toEqual([])
-  expect(await count()).toEqual([1, 1])
+  await assent.recover()
+}
+
+describe.each(['said', 'hidden'] as const)('where warnings are switched off, %s', (how) => {
+  test('a COMMIT whose wait for replication was cut off is unknown, until it is replicated (fault 81)', async () => {
+    const made = await scene(`decider_${how}`)
+    const { assent, write, count } = made
+    await standbyIsSeen(made)
+    const stop = cutWaits()
+    const error = await refusal(write('replicated', HUSH[how]), 'ASSENT_UNCLEAR', 'unknown')
+    await stop()
+    expect(error.message).toMatch(/canceling wait for synchronous replication/)
+    expect(await assent.outcome(error.transactionId ?? '')).toMatchObject({ outcome: 'unknown' })
+    await setStandby('')
+    await expect
+      .poll(() => assent.outcome(error.transactionId ?? ''), { timeout: 10_000 })
+      .toEqual({ outcome: 'committed' })
+    await expect.poll(count, { timeout: 10_000 }).toEqual([2, 2])
+  })
+
+  test('a PREPARE whose wait for replication was cut off is no yes: everything is rolled back', async () => {
+    const made = await scene(`voter_${how}`)
+    const { write, count, replicated } = made
+    await standbyIsSeen(made)
+    const stop = cutWaits()
+    await refusal(write('other', HUSH[how]), 'ASSENT_UNCLEAR', 'aborted')
+    await stop()
+    await setStandby('')
+    const prepared = 'select gid from pg_prepared_xacts where database = current_database()'
+    await expect.poll(async () => rowsOf(replicated, prepared), { timeout: 10_000 }).toEqual([])
+    expect(await count()).toEqual([1, 1])
+  })
 })
 
 test('a statement time-out inside COMMIT PREPARED is unclear, and found out (fault 80)', async () => {

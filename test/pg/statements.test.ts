@@ -67,6 +67,25 @@ test.each([
   expect(effectsOf(text).map(({ setsMode }) => setsMode)).toEqual([expected])
 })
 
+test.each([
+  ['set local client_min_messages = error', true],
+  ['SET synchronous_commit TO off', true],
+  ['reset all', true],
+  ['discard plans', true],
+  [`select x, set_config('a.b', $1, true) from t`, true],
+  ['select "set_config"($1, $2, true)', true],
+  [`update pg_catalog.pg_settings set setting = 'off' where name = 'synchronous_commit'`, true],
+  [`select u&"set\\005fconfig"('a.b', '', true)`, true],
+  ['do $$ begin end $$', true],
+  ['call p()', true],
+  ['execute p', true],
+  ['update settings set value = 1', false],
+  ['insert into resets values (1)', false],
+  ['select f()', false],
+])('%j may set something: %j', (text, expected) => {
+  expect(effectsOf(text).map(({ setsSettings }) => setsSettings)).toEqual([expected])
+})
+
 test('no text takes long to read', () => {
   const text = `${'select 1; '.repeat(2_000)}${"'".repeat(2_001)}${'/*'.repeat(2_000)}`
   expect(effects(text)).toHaveLength(2_001)

@@ -5,6 +5,7 @@ import { MODEL } from './breakage.ts'
 import type { Breakage } from './breakage.ts'
 
 const REAL = ['test/contract', 'test/pg']
+const HIDDEN = ['test/full/hidden-end', 'test/full/first-claim']
 const INTAKE = 'src/systems/pg/intake.ts'
 const ANSWERS = 'src/systems/pg/answers.ts'
 export const POSTGRES: readonly Breakage[] = [
@@ -130,7 +131,7 @@ export const POSTGRES: readonly Breakage[] = [
   {
     name: 'a mark’s decision is not read: presence is commit',
     file: 'src/protocol/answers.ts',
-    find: "return asked.decision === 'settled' ? 'commit' : asked.decision",
+    find: 'return meaningOf(asked.decision)',
     replace: "return 'commit'",
     tests: ['test/model/answers.test.ts', ...MODEL, ...REAL],
   },
@@ -172,8 +173,8 @@ export const POSTGRES: readonly Breakage[] = [
   {
     name: 'nothing proves that the transaction is the one that was begun',
     file: 'src/systems/pg/mark.ts',
-    find: 'const PROOF: EndMessage = { fixed: [PROVE],',
-    replace: 'const PROOF: EndMessage = { fixed: [RUN_DEFERRED],',
+    find: 'const PROOF: Part = { fixed: [PROVE],',
+    replace: 'const PROOF: Part = { fixed: [RUN_DEFERRED],',
     tests: REAL,
   },
   {
@@ -206,10 +207,59 @@ export const POSTGRES: readonly Breakage[] = [
     tests: REAL,
   },
   {
-    name: 'remote_apply is lowered',
-    file: 'src/systems/pg/participant.ts',
-    find: '      this.#replication = replication\n',
+    name: 'warnings and what is waited for are not set for standbys',
+    file: 'src/systems/pg/branch.ts',
+    find: "return replication === 'none' && isKept ? 'plain' : replication",
+    replace: "return isKept ? 'plain' : replication",
+    tests: REAL,
+  },
+  {
+    name: 'warnings and what is waited for are not set behind what may have set them',
+    file: 'src/systems/pg/branch.ts',
+    find: "connection.session === 'plain' && guard.settings === 'kept'",
+    replace: "connection.session === 'plain'",
+    tests: ['test/pg/footing'],
+  },
+  {
+    name: 'a tag does not show that something was set',
+    file: 'src/systems/pg/guarded-connection.ts',
+    find: "if (SETTING_TAGS.has(tag)) this.#settings = 'maybe set'",
     replace: '',
+    tests: ['test/pg/footing'],
+  },
+  {
+    name: 'the decision need not be durable, where nobody waits for a standby',
+    file: 'src/systems/pg/mark.ts',
+    find: 'plain: thenCommit(together(PROOF, DURABLE.none)),',
+    replace: 'plain: thenCommit(PROOF),',
+    tests: REAL,
+  },
+  {
+    name: 'what has a name already is not looked at, and a hidden end not watched for',
+    file: 'src/systems/pg/named-endings.ts',
+    find: 'for (const text of Object.values(texts ?? {})) endings.#note(text)',
+    replace: '',
+    tests: ['test/pg/named-endings', 'test/full/hidden-end'],
+  },
+  {
+    name: 'what is given a name later is not looked at, and a hidden end not watched for',
+    file: 'src/systems/pg/named-endings.ts',
+    find: "if (name !== undefined && name !== '') endings.#note(text)",
+    replace: '',
+    tests: HIDDEN,
+  },
+  {
+    name: 'a hidden end is not watched for, though a COMMIT has a name',
+    file: 'src/systems/pg/branch-session.ts',
+    find: "mark !== undefined && guard.endings === 'maybe'",
+    replace: "mark === undefined && guard.endings === 'maybe'",
+    tests: REAL,
+  },
+  {
+    name: 'remote_apply is lowered',
+    file: 'src/systems/pg/mark.ts',
+    find: "return column === 'f' ? 'none' : 'synchronous'",
+    replace: "return column === undefined ? 'synchronous' : 'none'",
     tests: REAL,
   },
   {
@@ -231,7 +281,7 @@ export const POSTGRES: readonly Breakage[] = [
     file: 'src/systems/pg/branch.ts',
     find: 'if (this.#isLeft || (this.claimed !== undefined && mayBeDurable))',
     replace: "if (this.#stage === 'prepared')",
-    tests: REAL,
+    tests: HIDDEN,
   },
   {
     name: 'nobody looks whether the transaction of a travelling claim was reported to be over',
@@ -242,7 +292,7 @@ export const POSTGRES: readonly Breakage[] = [
   },
   {
     name: 'a participant that could not be had is no fault',
-    file: 'src/engine/run.ts',
+    file: 'src/engine/joining.ts',
     find: 'if (failure === undefined) return joined?.fault()',
     replace: 'if (joined === undefined || failure === undefined) return joined?.fault()',
     tests: REAL,
@@ -252,7 +302,7 @@ export const POSTGRES: readonly Breakage[] = [
     file: 'src/systems/pg/guarded-connection.ts',
     find: "const isOver = status === 'I' || isAnother",
     replace: "const isOver = status === 'I'",
-    tests: REAL,
+    tests: HIDDEN,
   },
   {
     name: 'a hidden COMMIT is told as aborted',
@@ -280,28 +330,28 @@ export const POSTGRES: readonly Breakage[] = [
     file: 'src/systems/pg/branch.ts',
     find: "return explained.answer === 'unknown' || hasLeft(explained) ? this.#left() : explained",
     replace: 'return hasLeft(explained) ? this.#left() : explained',
-    tests: REAL,
+    tests: HIDDEN,
   },
   {
     name: 'a watch that a statement may have set is believed',
     file: 'src/systems/pg/guarded-connection.ts',
-    find: "return this.#watch === 'unchanged' && this.#mode === 'kept'",
-    replace: "return this.#watch === 'unchanged'",
-    tests: REAL,
+    find: "if (this.#mode === 'maybe set') return false\n",
+    replace: '',
+    tests: HIDDEN,
   },
   {
     name: 'COMMIT does not prove that a claim that was written anew is still there',
     file: 'src/systems/pg/mark.ts',
-    find: 'thenCommit(together(PROVE_AGAIN, durable))',
+    find: 'thenCommit(together(EXECUTE_AGAIN, durable))',
     replace: 'thenCommit(together(WARN, durable))',
-    tests: REAL,
+    tests: HIDDEN,
   },
   {
     name: 'a claim that a hidden COMMIT made durable, unseen, is left behind',
     file: 'src/systems/pg/branch.ts',
     find: "this.#claim === 'none' && this.#guard.mode === 'maybe set'",
     replace: 'false',
-    tests: REAL,
+    tests: HIDDEN,
   },
   {
     name: 'a claim that has become another mark is taken for that',

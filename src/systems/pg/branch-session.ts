@@ -195,7 +195,8 @@ export class BranchSession {
     const { args, attempt } = first
     // Only once: if a claim is why BEGIN failed, the next goes without.
     const mark = attempt === 1 ? this.#firstClaim(args) : undefined
-    const statements = this.#statements(mark === undefined ? 'not watched' : 'watched')
+    const isWatched = mark !== undefined && guard.endings === 'maybe'
+    const statements = this.#statements(isWatched ? 'watched' : 'not watched')
     const claim = mark === undefined ? undefined : claimFirst(this.#facts.names, mark)
     const ownTags = tagCount(statements) + (claim === undefined ? 0 : 1)
     const sentAt = this.#facts.world.now()

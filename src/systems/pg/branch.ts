@@ -16,10 +16,10 @@ import type { BranchSession } from './branch-session.ts'
 import type { PgClient } from './driver.ts'
 import type { GuardedConnection } from './guarded-connection.ts'
 import {
-  COMMIT_ALONE,
   PORTAL,
   PROVE_AGAIN,
   claimMessage,
+  commitAloneMessage,
   decideMessage,
   endStatement,
   securedMessage,
@@ -29,6 +29,7 @@ import type {
   DeciderClaim,
   EndMessage,
   FirstClaim,
+  Footing,
   MarkFacts,
   MarkMessage,
   Replication,
@@ -267,13 +268,22 @@ export class PgBranch implements Branch {
   }
 
   #markFacts(mark: Mark): MarkFacts {
-    const { names, replication } = this.#facts
-    return { names, replication: replication(), mark, before: this.#session.claimed }
+    const { names } = this.#facts
+    return { names, footing: this.#footing(), mark, before: this.#session.claimed }
   }
 
   #commitMessage(): EndMessage {
-    if (this.#claim === 'none') return COMMIT_ALONE
-    return decideMessage(this.#claim, this.#facts.replication())
+    const footing = this.#footing()
+    return this.#claim === 'none'
+      ? commitAloneMessage(footing)
+      : decideMessage(this.#claim, footing)
+  }
+
+  #footing(): Footing {
+    const replication = this.#facts.replication()
+    const { connection, guard } = this.#session.lent
+    const isKept = connection.session === 'plain' && guard.settings === 'kept'
+    return replication === 'none' && isKept ? 'plain' : replication
   }
 
   /** `markAt`: where a mark was in the message, if one was. */

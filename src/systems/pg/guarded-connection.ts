@@ -27,6 +27,8 @@ const CONTROL_TAGS = new Set([
   'COMMIT PREPARED',
   'ROLLBACK PREPARED',
 ])
+/** Tags of what sets something, or may: of a text, too, that the server reads differently than we do. */
+const SETTING_TAGS = new Set(['SET', 'RESET', 'DISCARD ALL', 'DO', 'CALL'])
 /** The transaction was ended by a function, say: by a ROLLBACK or by a COMMIT, nobody can tell. */
 const NO_TAG = 'no tag shows how'
 /** After these, a part of the branch's work is out of our hands. */
@@ -49,6 +51,7 @@ export class GuardedConnection implements WireListener {
   #course: Course = { kind: 'inside' }
   #usable: 'open' | 'sealed' = 'open'
   #session: 'untouched' | 'touched' = 'untouched'
+  #settings: 'kept' | 'maybe set' = 'kept'
   #mode: 'kept' | 'maybe set' = 'kept'
   #marks: 'untouched' | 'maybe touched' = 'untouched'
   #watch: 'unheard' | 'unchanged' | 'changed' = 'unheard'
@@ -83,6 +86,11 @@ export class GuardedConnection implements WireListener {
     return this.#session
   }
 
+  /** Whether a statement shows that it may have set anything, be it for this transaction alone. */
+  get settings(): 'kept' | 'maybe set' {
+    return this.#settings
+  }
+
   /** Whether a statement may have reached Assent's own rows. */
   get marks(): 'untouched' | 'maybe touched' {
     return this.#marks
@@ -93,12 +101,18 @@ export class GuardedConnection implements WireListener {
     return this.#mode
   }
 
+  /** Whether the end of the transaction could be hidden from its tags, so that it has to be watched. */
+  get endings(): 'none' | 'maybe' {
+    return this.#wire.endings.found
+  }
+
   /**
-   * Whether what is watched shows that the transaction is still the one that was begun. If a statement
-   * may have set it as well, it shows nothing.
+   * Whether the transaction is still the one that was begun: what is watched shows it, unless a
+   * statement may have set that as well; or nothing is watched, since nobody could end it unseen.
    */
   isUnchanged(): boolean {
-    return this.#watch === 'unchanged' && this.#mode === 'kept'
+    if (this.#mode === 'maybe set') return false
+    return this.#watch === 'unheard' ? this.endings === 'none' : this.#watch === 'unchanged'
   }
 
   /** When the server was last heard to be ready, on `World.now()`. */
@@ -213,8 +227,12 @@ export class GuardedConnection implements WireListener {
   #note(query: unknown): void {
     const effects = effectsOf(textOf(query))
     // Parsed before under its name: nobody sees what it is.
-    if (effects.length === 0) this.#marks = 'maybe touched'
-    for (const { effect, setsMode, namesMarks } of effects) {
+    if (effects.length === 0) {
+      this.#marks = 'maybe touched'
+      this.#settings = 'maybe set'
+    }
+    for (const { effect, setsSettings, setsMode, namesMarks } of effects) {
+      if (setsSettings) this.#settings = 'maybe set'
       if (effect === 'session' || effect === 'role') this.#session = 'touched'
       if (setsMode) this.#mode = 'maybe set'
       if (namesMarks) this.#marks = 'maybe touched'
@@ -271,6 +289,7 @@ export class GuardedConnection implements WireListener {
       if (this.#harmlessRollbacks < 0) this.#leave(tag)
     }
     if (CONTROL_TAGS.has(tag)) this.#leave(tag)
+    if (SETTING_TAGS.has(tag)) this.#settings = 'maybe set'
   }
 
   onReady(status: string): void {
@@ -291,7 +310,7 @@ export class GuardedConnection implements WireListener {
   }
 
   onSetting(name: string, value: string): void {
-    if (name !== WATCHED || this.#turn === 'before ours') return
+    if (name !== WATCHED || this.#turn === 'before ours' || this.endings === 'none') return
     this.#watch = this.#watch === 'unheard' && value === 'on' ? 'unchanged' : 'changed'
     this.#isReported = this.#watch === 'changed'
   }

@@ -71,6 +71,12 @@ export function replicationOf(column: string | null | undefined): Replication {
   return column === 'f' ? 'none' : 'synchronous'
 }
 
+/**
+ * Under what a branch's work ends. `plain`: nobody waits for a standby, the session logged in with
+ * warnings on, waiting for the disk, and no statement is known to have changed a setting since.
+ */
+export type Footing = Replication | 'plain'
+
 /** A message that sees to the end of a branch's work. */
 export interface EndMessage {
   /** The same list again and again, if nothing is to be said that is of one transaction alone. */
@@ -89,7 +95,10 @@ const PROOF: Part = { fixed: [PROVE], tags: ['SET CONSTRAINTS'] }
 
 /** The role that logged in, which owns what is prepared: recovery logs in as it. */
 const OWN_ROLE = set('role TO DEFAULT')
-/** A wait for replication that was cut off is only a warning: nobody may have switched them off. */
+/**
+ * A wait for replication that was cut off is only a warning: nobody may have switched them off. Where
+ * nobody waits, nothing is to be heard.
+ */
 const WARN = set('client_min_messages = warning')
 /**
  * Durable at least on the local disk. To wait for more is the user's choice; without a synchronous
@@ -125,10 +134,20 @@ function forBoth<T>(make: (durable: Part) => T): Readonly<Record<Replication, T>
   return { none: make(DURABLE.none), synchronous: make(DURABLE.synchronous) }
 }
 
-const BEFORE_MARK = forBoth((durable) => together(PROOF, WARN, durable, OWN_ROLE))
-const PREPARED: Readonly<Record<Replication, Record<MarkTag, Expected>>> = {
-  none: preparedBehind(BEFORE_MARK.none),
-  synchronous: preparedBehind(BEFORE_MARK.synchronous),
+/** What is rarely said, and the same where less would do. */
+function forAny<T>(make: (durable: Part) => T): Readonly<Record<Footing, T>> {
+  return { ...forBoth(make), plain: make(DURABLE.none) }
+}
+
+/** PREPARE and COMMIT PREPARED are forced to the disk whatever synchronous_commit says. */
+const BEFORE_RECEIPT: Readonly<Record<Footing, Part>> = {
+  ...forBoth((durable) => together(PROOF, WARN, durable, OWN_ROLE)),
+  plain: together(PROOF, OWN_ROLE),
+}
+const PREPARED: Readonly<Record<Footing, Record<MarkTag, Expected>>> = {
+  none: preparedBehind(BEFORE_RECEIPT.none),
+  synchronous: preparedBehind(BEFORE_RECEIPT.synchronous),
+  plain: preparedBehind(BEFORE_RECEIPT.plain),
 }
 
 function preparedBehind({ tags }: Part): Record<MarkTag, Expected> {
@@ -156,8 +175,8 @@ function byPortal({ fixed }: Part, step: 'bind' | 'execute'): readonly Statement
   return fixed.map((statement) => ({ ...statement, portal: { name: AGAIN, step } }))
 }
 
-const SECURED = forBoth((durable) => together(PROOF, BIND_AGAIN, WARN, durable))
-const BEFORE_CLAIM = forBoth((durable) =>
+const SECURED = forAny((durable) => together(PROOF, BIND_AGAIN, WARN, durable))
+const BEFORE_CLAIM = forAny((durable) =>
   together(PROOF, BIND_AGAIN, WARN, durable, OWN_ROLE, WATCHING),
 )
 
@@ -171,7 +190,15 @@ function thenCommit({ fixed, tags }: Part): EndMessage {
  * COMMIT of a branch without a mark. What the session says of synchronous_commit stays: one database
  * alone is as durable as its owner wants it.
  */
-export const COMMIT_ALONE = thenCommit(together(PROOF, WARN))
+const COMMIT_ALONE: Readonly<Record<Footing, EndMessage>> = {
+  ...forBoth(() => thenCommit(together(PROOF, WARN))),
+  plain: thenCommit(PROOF),
+}
+
+export function commitAloneMessage(footing: Footing): EndMessage {
+  return COMMIT_ALONE[footing]
+}
+
 /**
  * How much of what must be true of its COMMIT a decider was asked for beforehand: nothing; everything, and
  * it was heard that the transaction was still there; everything, and that was asked as well.
@@ -182,15 +209,19 @@ export type DeciderClaim = 'unsecured' | 'secured' | 'proven'
  * The settings are set once more: what was deferred may have gone back to a savepoint, and they with it.
  * So would a claim that was written anew; then the portal that was bound behind it is gone as well.
  */
-const COMMIT_CLAIMED: Readonly<Record<DeciderClaim, Record<Replication, EndMessage>>> = {
-  unsecured: forBoth((durable) => thenCommit(together(PROOF, WARN, durable))),
-  secured: forBoth((durable) => thenCommit(together(EXECUTE_AGAIN, durable))),
-  proven: forBoth((durable) => thenCommit(together(WARN, durable))),
+const COMMIT_CLAIMED: Readonly<Record<DeciderClaim, Record<Footing, EndMessage>>> = {
+  // A function can have changed it, unseen: the decision's own durability is never taken for granted.
+  unsecured: {
+    ...forBoth((durable) => thenCommit(together(PROOF, WARN, durable))),
+    plain: thenCommit(together(PROOF, DURABLE.none)),
+  },
+  secured: forAny((durable) => thenCommit(together(EXECUTE_AGAIN, durable))),
+  proven: forAny((durable) => thenCommit(together(WARN, durable))),
 }
 
 /** COMMIT of a decider that has claimed. */
-export function decideMessage(claim: DeciderClaim, replication: Replication): EndMessage {
-  return COMMIT_CLAIMED[claim][replication]
+export function decideMessage(claim: DeciderClaim, footing: Footing): EndMessage {
+  return COMMIT_CLAIMED[claim][footing]
 }
 
 /** From there on only Assent talks to this connection, which may be idle for a shorter time. */
@@ -223,11 +254,7 @@ export interface FirstClaim {
  * settings or transaction there. Returns its ctid.
  */
 export function claimFirst(names: SchemaNames, mark: Mark): Statement {
-  const text = textOf(
-    names,
-    'claim first',
-    () => `${claimSql(names)} RETURNING ctid::pg_catalog.text`,
-  )
+  const text = textOf(names, 'claim first', () => `${claimSql(names)} RETURNING ctid`)
   return { text, values: markValues(mark), again: true }
 }
 
@@ -238,11 +265,11 @@ export function claimFirst(names: SchemaNames, mark: Mark): Statement {
  * conflict with every other claim on the same page.
  */
 export function securedMessage(
-  { names, replication }: MarkFacts,
+  { names, footing }: MarkFacts,
   claim: FirstClaim,
   idleMs: number | undefined,
 ): MarkMessage {
-  const before = idleFor(SECURED[replication], idleMs)
+  const before = idleFor(SECURED[footing], idleMs)
   const text = textOf(names, 'there', () =>
     orStop(`EXISTS (SELECT FROM ${names.mark} AS mark WHERE ${claimAt(1, 2)})`),
   )
@@ -267,7 +294,7 @@ function orStop(condition: string): string {
 /** What a mark is written with, at the end of the user's work. */
 export interface MarkFacts {
   readonly names: SchemaNames
-  readonly replication: Replication
+  readonly footing: Footing
   readonly mark: Mark
   /** A claim that this very transaction has written, and that has become another mark. */
   readonly before: FirstClaim | undefined
@@ -282,7 +309,7 @@ export interface MarkMessage extends EndMessage {
 
 /** Writes the claim; from there on the session may be idle for `idleMs`, if given. */
 export function claimMessage(facts: MarkFacts, idleMs: number | undefined): MarkMessage {
-  const before = idleFor(BEFORE_CLAIM[facts.replication], idleMs)
+  const before = idleFor(BEFORE_CLAIM[facts.footing], idleMs)
   return {
     fixed: before.fixed,
     own: [markStatement(facts, 'claim')],
@@ -293,7 +320,7 @@ export function claimMessage(facts: MarkFacts, idleMs: number | undefined): Mark
 
 /** Writes the receipt and prepares: under one Sync, so that a failed receipt skips the PREPARE. */
 export function voteMessage(facts: MarkFacts, gid: string): MarkMessage {
-  const { fixed, tags } = BEFORE_MARK[facts.replication]
+  const { fixed, tags } = BEFORE_RECEIPT[facts.footing]
   return {
     fixed,
     own: [
@@ -301,7 +328,7 @@ export function voteMessage(facts: MarkFacts, gid: string): MarkMessage {
       // The gid can't be a parameter. Its alphabet needs no quoting (see protocol/id.ts).
       { text: `PREPARE TRANSACTION '${gid}'` },
     ],
-    expected: PREPARED[facts.replication][markTag(facts)],
+    expected: PREPARED[facts.footing][markTag(facts)],
     markAt: tags.length,
   }
 }

@@ -30,6 +30,8 @@ interface StatementEffect {
   readonly effect: Effect
   /** `sees data`: it takes a snapshot by itself. */
   readonly verb: 'sees data' | 'copy' | 'other'
+  /** It sets something, or hides what it does. */
+  readonly setsSettings: boolean
   /** It may set the transaction's mode, or what new transactions begin with. */
   readonly setsMode: boolean
   /** It has the name of Assent's marks in it, or hides what it does: it may change them. */
@@ -58,16 +60,19 @@ function readEffects(text: string): readonly StatementEffect[] {
   // The body of CREATE FUNCTION … BEGIN ATOMIC … END has semicolons, and an END of its own.
   let isInBody = false
   return split(text).map((statement) => {
-    const namesMarks = /\bmark\b|^(?:execute|do|call)\b/i.test(statement)
+    const isHidden = /^(?:execute|do|call)\b/i.test(statement)
+    const namesMarks = isHidden || /\bmark\b/i.test(statement)
+    const setsSettings =
+      isHidden || /^(?:set|reset|discard)\b|set_config|pg_settings|\bu&"/i.test(statement)
     const verb = verbOf(statement)
     if (isInBody) {
       isInBody = !/^end\b/i.test(statement)
-      return { effect: 'none', verb, setsMode: false, namesMarks, statement }
+      return { effect: 'none', verb, setsSettings, setsMode: false, namesMarks, statement }
     }
     isInBody = /^create\b[\s\S]*\bbegin\s+atomic\b/i.test(statement)
     const effect = effectOf(statement)
     const setsMode = effect === 'mode' || maySetMode(statement)
-    return { effect, verb, setsMode, namesMarks, statement }
+    return { effect, verb, setsSettings, setsMode, namesMarks, statement }
   })
 }
 

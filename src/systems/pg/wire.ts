@@ -14,6 +14,7 @@ import type { Notice, PgConnection, ServerError } from './driver.ts'
 import { FrontendMessage } from './frontend.ts'
 import { Intake, answerBytes } from './intake.ts'
 import type { KnownAnswer } from './intake.ts'
+import { NamedEndings } from './named-endings.ts'
 
 export interface Statement {
   readonly text: string
@@ -92,6 +93,7 @@ export class Wire {
   naming: 'allowed' | 'never' = 'never'
   /** Whether what was set for the life of the session is still set. */
   settings: 'kept' | 'reset' = 'kept'
+  readonly endings: NamedEndings
   readonly #connection: PgConnection
   /** With places that are free again: faster than a set, which each message would use twice. */
   readonly #listeners: (WireListener | undefined)[] = []
@@ -111,6 +113,7 @@ export class Wire {
 
   private constructor(connection: PgConnection) {
     this.#connection = connection
+    this.endings = NamedEndings.of(connection)
     this.#intake = Intake.of(connection, (tags) => {
       for (const tag of tags) this.#tellTag(tag)
       for (const listener of this.#listeners) listener?.onRecognised?.(tags)
