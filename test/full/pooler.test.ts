@@ -184,6 +184,36 @@ describe('a pool that leads through PgBouncer in transaction mode', () => {
     await assent.close()
     await pool.end()
   })
+
+  test('hears that a function has ended its transaction by a name that another client left (fault 113)', async () => {
+    const { assent, orders, stock } = await pooledShop()
+    await stock.sql(`create table u (x int);
+      create function ender() returns trigger language plpgsql as $$ begin
+        execute (select 'EXECUTE ' || quote_ident(name) from pg_prepared_statements
+          where statement ilike 'commit and chain');
+        return null; end $$;
+      create constraint trigger late after insert on u deferrable initially deferred
+        for each row execute function ender()`)
+    // In each session of the server: all of them are taken at once.
+    const clients = await Promise.all(
+      Array.from({ length: POOL_SIZE }, () => stock.pooled.connect()),
+    )
+    await Promise.all(clients.map((client) => client.query('begin')))
+    for (const client of clients) {
+      await client.query({ name: 'again', text: 'COMMIT AND CHAIN' })
+      await client.query('rollback')
+      client.release(true)
+    }
+    const work = assent.transaction(async (db) => {
+      await db.orders.query('insert into t values (1)')
+      await db.stock.query('insert into t values (1)')
+      await db.stock.query('insert into u values (1)')
+    })
+    await refusal(work, 'ASSENT_TRANSACTION_CONTROL', 'unknown')
+    expect(await orders.prepared()).toEqual([])
+    expect([await orders.count(), await stock.count()]).toEqual([0, 1])
+    expect(await stock.sql('select decision from assent.mark')).toEqual([])
+  })
 })
 
 describe('without a direct connection', () => {

@@ -76,8 +76,13 @@ describe('without standbys', () => {
   })
 
   test('nor is a text trusted that the server reads differently: its tag shows what it set', async () => {
-    const { assent, pools, ends } = await shop()
-    await pools.orders.query('set standard_conforming_strings = off')
+    const { assent, databases, pools, ends } = await shop()
+    const [database] = databases
+    await database.sql(`alter database ${database.name} set standard_conforming_strings = off`)
+    pools.orders.on('error', () => undefined)
+    await database.sql(`select pg_terminate_backend(pid, 5000) from pg_stat_activity
+      where datname = current_database() and pid <> pg_backend_pid()`)
+    await expect.poll(() => pools.orders.totalCount).toBe(0)
     const hidden = `select 'a\\''; set local client_min_messages = error; --'`
     await assent.transaction(async ({ orders, stock }) => {
       await orders.query(INSERT)
@@ -86,6 +91,22 @@ describe('without standbys', () => {
     })
     expect(ends('orders')).toMatch(/set client_min_messages/)
   })
+
+  test.each(['by Assent’s own user, in a transaction before', 'by another user of the pool'])(
+    'nor a session in which something was set, %s',
+    async (who) => {
+      const { assent, pools, lines, ends } = await shop()
+      const text = 'set synchronous_commit = off'
+      if (who.includes('another')) await pools.orders.query(text)
+      else await assent.transaction(({ orders }) => orders.query(text))
+      lines.length = 0
+      await assent.transaction(async ({ orders, stock }) => {
+        await orders.query(INSERT)
+        await stock.query(INSERT)
+      })
+      expect(ends('orders')).toMatch(/set client_min_messages; set synchronous_commit/)
+    },
+  )
 
   test('nor in one database: COMMIT is as durable as its owner wants it', async () => {
     const { assent, ends } = await shop()

@@ -2,11 +2,9 @@ import { describe, expect, test } from 'vitest'
 import type { PgConnection } from '../../src/systems/pg/driver.ts'
 import { NamedEndings } from '../../src/systems/pg/named-endings.ts'
 
-/** The driver's books, and its `parse`. */
-function connection(books: object = { parsedStatements: {} }) {
+function connection() {
   const sent: unknown[] = []
   const made = {
-    ...books,
     parse(message: unknown, more: unknown) {
       sent.push([this === made, message, more])
     },
@@ -19,30 +17,41 @@ const parse = (to: PgConnection, message: object): void => {
 }
 
 test('where nothing has a name, nobody can end a transaction unseen', () => {
-  expect(NamedEndings.of(connection().made).found).toBe('none')
+  const endings = NamedEndings.of(connection().made)
+  endings.read(null)
+  expect(endings.found).toBe('none')
+})
+
+test('as long as the session’s list was not read, nothing is ruled out', () => {
+  expect(NamedEndings.of(connection().made).found).toBe('maybe')
 })
 
 test('the names that users give do no harm, as a rule', () => {
-  const texts = { a: 'select 1', b: 'update t set commit = 1', c: 'savepoint a', d: '' }
-  expect(NamedEndings.of(connection({ parsedStatements: texts }).made).found).toBe('none')
+  const endings = NamedEndings.of(connection().made)
+  const long = `select ${'1, '.repeat(5_000)} 1`
+  endings.read(JSON.stringify(['select 1', 'update t set commit = 1', 'savepoint a', '', long]))
+  expect(endings.found).toBe('none')
 })
 
 describe.each([
   'COMMIT',
   '/* all of it */ end',
+  `/*${' '.repeat(2_000)}*/ commit`,
   'rollback and chain',
   'rollback to a',
   'begin',
   "prepare transaction 'x'",
 ])('%j under a name', (text) => {
-  test.each(['parsedStatements', 'submittedNamedStatements'])('in the driver’s %s', (book) => {
-    const books = { parsedStatements: {}, [book]: { harmless: 'select 1', again: text } }
-    expect(NamedEndings.of(connection(books).made).found).toBe('maybe')
+  test('on the session’s list', () => {
+    const endings = NamedEndings.of(connection().made)
+    endings.read(JSON.stringify(['select 1', text]))
+    expect(endings.found).toBe('maybe')
   })
 
   test('that is parsed later, by whoever it is', () => {
     const { made, sent } = connection()
     const endings = NamedEndings.of(made)
+    endings.read(null)
     parse(made, { name: 'harmless', text: 'select 1', types: [] })
     expect(endings.found).toBe('none')
     parse(made, { name: 'again', text, types: [] })
@@ -53,9 +62,18 @@ describe.each([
     ])
   })
 
+  test('that was parsed before the list was read', () => {
+    const { made } = connection()
+    const endings = NamedEndings.of(made)
+    parse(made, { name: 'again', text, types: [] })
+    endings.read(null)
+    expect(endings.found).toBe('maybe')
+  })
+
   test('is no harm without one: nobody can run it', () => {
     const { made } = connection()
     const endings = NamedEndings.of(made)
+    endings.read(null)
     parse(made, { text, types: [] })
     parse(made, { name: '', text, types: [] })
     expect(endings.found).toBe('none')
@@ -63,8 +81,10 @@ describe.each([
 })
 
 test.each([
-  ['its books are missing', {}],
-  ['a text can’t be read', { parsedStatements: { a: 1 } }],
-])('where %s, nothing is ruled out', (_why, books) => {
-  expect(NamedEndings.of(connection(books).made).found).toBe('maybe')
+  ['what parses can’t be seen', {}, null],
+  ['a text can’t be read', connection().made, '[1]'],
+])('where %s, nothing is ruled out', (_why, made, list) => {
+  const endings = NamedEndings.of(made as PgConnection)
+  endings.read(list)
+  expect(endings.found).toBe('maybe')
 })

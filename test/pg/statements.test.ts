@@ -79,6 +79,8 @@ test.each([
   ['do $$ begin end $$', true],
   ['call p()', true],
   ['execute p', true],
+  ['explain analyze execute p', true],
+  [`select 'x\\' /* ', set_config('synchronous_commit', 'off', true) --*/`, true],
   ['update settings set value = 1', false],
   ['insert into resets values (1)', false],
   ['select f()', false],

@@ -223,7 +223,7 @@ export const POSTGRES: readonly Breakage[] = [
   {
     name: 'a tag does not show that something was set',
     file: 'src/systems/pg/guarded-connection.ts',
-    find: "if (SETTING_TAGS.has(tag)) this.#settings = 'maybe set'",
+    find: "if (SETTING_TAGS.has(tag)) this.#wire.sets = 'maybe'",
     replace: '',
     tests: ['test/pg/footing'],
   },
@@ -237,9 +237,23 @@ export const POSTGRES: readonly Breakage[] = [
   {
     name: 'what has a name already is not looked at, and a hidden end not watched for',
     file: 'src/systems/pg/named-endings.ts',
-    find: 'for (const text of Object.values(texts ?? {})) endings.#note(text)',
+    find: "for (const text of JSON.parse(texts ?? '[]') as readonly unknown[]) this.#note(text)",
     replace: '',
     tests: ['test/pg/named-endings', 'test/full/hidden-end'],
+  },
+  {
+    name: 'behind a pooler, names are taken to be known, and a hidden end not watched for',
+    file: 'src/systems/pg/connection-facts.ts',
+    find: "if (facts.route === 'direct') wire.endings.read(named)",
+    replace: 'wire.endings.read(named)',
+    tests: ['test/full/pooler'],
+  },
+  {
+    name: 'what others of the pool set is not seen',
+    file: 'src/systems/pg/wire.ts',
+    find: "if (SETTING_TAGS.has(text) && this.#isUnheard()) this.sets = 'maybe'",
+    replace: '',
+    tests: ['test/pg/footing'],
   },
   {
     name: 'what is given a name later is not looked at, and a hidden end not watched for',

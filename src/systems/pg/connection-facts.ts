@@ -11,6 +11,7 @@ import type { PgClient } from './driver.ts'
 import { REPLICATION, WATCHED, replicationOf } from './mark.ts'
 import type { Replication } from './mark.ts'
 import { send } from './message.ts'
+import { NAMED_TEXTS } from './named-endings.ts'
 import { Wire } from './wire.ts'
 
 export interface ConnectionFacts {
@@ -44,7 +45,8 @@ const FACTS = `SELECT pg_catalog.current_setting('server_version_num')::int,
     AND pg_catalog.current_setting('synchronous_commit') IN ('on', 'remote_apply')
     AND pg_catalog.current_setting('${WATCHED}') = 'off')::text,
   pg_catalog.pg_backend_pid()::text,
-  ${REPLICATION}`
+  ${REPLICATION},
+  ${NAMED_TEXTS}`
 
 const OLDEST = 140_000
 const known = new WeakMap<PgClient, ConnectionFacts>()
@@ -68,7 +70,8 @@ export async function connectionFacts(name: string, client: PgClient): Promise<C
   const reply = await send(client, [{ text: FACTS }])
   if (reply.kind === 'lost') throw reply.cause
   if (reply.error !== undefined) throw reply.error
-  const [version, prepared, replica, text, plain, process, replication] = reply.rows[0]?.[0] ?? []
+  const [version, prepared, replica, text, plain, process, replication, named] =
+    reply.rows[0]?.[0] ?? []
   if (Number(version) < OLDEST) {
     throw new AssentError({
       code: 'ASSENT_UNSUPPORTED',
@@ -89,7 +92,9 @@ export async function connectionFacts(name: string, client: PgClient): Promise<C
   const wire = Wire.of(client.connection)
   const isSet = before !== undefined && wire.settings === 'kept'
   if (facts.route === 'direct' && !isSet) await setForLife(client, facts)
+  if (facts.route === 'direct') wire.endings.read(named)
   wire.settings = 'kept'
+  wire.sets = 'none'
   known.set(client, facts)
   return facts
 }

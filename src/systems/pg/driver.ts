@@ -42,8 +42,6 @@ export interface PgConnection {
     on?(event: 'data', listener: (bytes: Buffer) => void): unknown
     removeListener?(event: 'data', listener: (bytes: Buffer) => void): unknown
   }
-  /** The texts of statements that were parsed, by their names. */
-  readonly parsedStatements?: Readonly<Record<string, unknown>>
   /** Statements that a query has sent to be parsed under its name. Since 8.23. */
   readonly submittedNamedStatements?: Record<string, string>
   parse: unknown

@@ -51,7 +51,6 @@ export class GuardedConnection implements WireListener {
   #course: Course = { kind: 'inside' }
   #usable: 'open' | 'sealed' = 'open'
   #session: 'untouched' | 'touched' = 'untouched'
-  #settings: 'kept' | 'maybe set' = 'kept'
   #mode: 'kept' | 'maybe set' = 'kept'
   #marks: 'untouched' | 'maybe touched' = 'untouched'
   #watch: 'unheard' | 'unchanged' | 'changed' = 'unheard'
@@ -86,9 +85,9 @@ export class GuardedConnection implements WireListener {
     return this.#session
   }
 
-  /** Whether a statement shows that it may have set anything, be it for this transaction alone. */
+  /** Whether a statement, of this branch or before it, shows that it may have set anything. */
   get settings(): 'kept' | 'maybe set' {
-    return this.#settings
+    return this.#wire.sets === 'none' ? 'kept' : 'maybe set'
   }
 
   /** Whether a statement may have reached Assent's own rows. */
@@ -229,10 +228,10 @@ export class GuardedConnection implements WireListener {
     // Parsed before under its name: nobody sees what it is.
     if (effects.length === 0) {
       this.#marks = 'maybe touched'
-      this.#settings = 'maybe set'
+      this.#wire.sets = 'maybe'
     }
     for (const { effect, setsSettings, setsMode, namesMarks } of effects) {
-      if (setsSettings) this.#settings = 'maybe set'
+      if (setsSettings) this.#wire.sets = 'maybe'
       if (effect === 'session' || effect === 'role') this.#session = 'touched'
       if (setsMode) this.#mode = 'maybe set'
       if (namesMarks) this.#marks = 'maybe touched'
@@ -289,7 +288,7 @@ export class GuardedConnection implements WireListener {
       if (this.#harmlessRollbacks < 0) this.#leave(tag)
     }
     if (CONTROL_TAGS.has(tag)) this.#leave(tag)
-    if (SETTING_TAGS.has(tag)) this.#settings = 'maybe set'
+    if (SETTING_TAGS.has(tag)) this.#wire.sets = 'maybe'
   }
 
   onReady(status: string): void {

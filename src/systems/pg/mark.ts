@@ -73,7 +73,7 @@ export function replicationOf(column: string | null | undefined): Replication {
 
 /**
  * Under what a branch's work ends. `plain`: nobody waits for a standby, the session logged in with
- * warnings on, waiting for the disk, and no statement is known to have changed a setting since.
+ * warnings on, waiting for the disk, and no statement that was seen since may have changed a setting.
  */
 export type Footing = Replication | 'plain'
 

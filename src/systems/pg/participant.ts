@@ -64,6 +64,8 @@ export interface PgOptions {
 
 /** How long no claim goes along with a first statement, after one has failed. */
 const NO_FIRST_CLAIM_MS = 60_000
+/** So long nobody is taken to wait for a standby, since it was heard. Scans say so much more often. */
+const HEARD_FOR_MS = 60_000
 /** Serialization failures, deadlocks, and statements that somebody has deallocated. */
 const RETRYABLE = new Set(['40001', '40P01', '26000'])
 
@@ -81,8 +83,7 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
   readonly #site: Site
   readonly memory: PgMemory
   readonly byHand: PgByHand
-  /** As it was heard last; until then, whatever is slower. */
-  #replication: Replication = 'synchronous'
+  #heard: { readonly replication: Replication; readonly at: number } | undefined
   #claimsFirstFrom = -Infinity
   /** What all of its branches have in common: made once, as they are many. */
   readonly #lending: LendingFacts
@@ -148,7 +149,7 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
       pool: this.#pool,
       onWaited: onPoolWait,
       onRead: ({ replication }) => {
-        this.#replication = replication
+        this.#hear(replication)
       },
     }
   }
@@ -171,13 +172,24 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
     }
   }
 
+  #hear(replication: Replication): void {
+    this.#heard = { replication, at: this.#context.world.now() }
+  }
+
+  /** As it was heard last, unless that is long ago: then, whatever says more. */
+  #replication(): Replication {
+    const heard = this.#heard
+    if (heard === undefined) return 'synchronous'
+    return this.#context.world.now() - heard.at <= HEARD_FOR_MS ? heard.replication : 'synchronous'
+  }
+
   #branchFacts(): PgBranchFacts {
     const { name, world } = this.#context
     return {
       name,
       names: this.#names,
       world,
-      replication: () => this.#replication,
+      replication: () => this.#replication(),
       endElsewhere: (gid, decision) => this.endPrepared(gid, decision),
       hasDeferred: () => this.#register.hasDeferred,
       withdraw: (txid) => this.#register.withdraw(txid),
@@ -227,9 +239,10 @@ export class PgParticipant<P extends PgPool> implements Participant<PgHandle<P>>
   async listPrepared(): Promise<PreparedList> {
     try {
       const { replication, ...listed } = await listPrepared(this.#scanning, this.#scanName)
-      this.#replication = replication
+      this.#hear(replication)
       return listed
     } catch (error) {
+      this.#heard = undefined
       throw connectError(this.name, error instanceof NoConnection ? (error.cause ?? error) : error)
     }
   }

@@ -56,14 +56,26 @@ export function effectsOf(text: string): readonly StatementEffect[] {
   return effects
 }
 
+/** So much of a text that is parsed under a name is read: it is one statement, told by its first words. */
+const MOST_READ = 1_000
+
+/** Whether a text that is given a name can't begin, end or undo a transaction when somebody runs it. */
+export function isHarmless(text: string): boolean {
+  const [first] = split(text.slice(0, MOST_READ))
+  if (first === undefined) return text.length <= MOST_READ
+  const effect = effectOf(first)
+  return effect !== 'control' && effect !== 'rollback-to'
+}
+
 function readEffects(text: string): readonly StatementEffect[] {
+  // In all of it: what is a comment to us may be none to the server.
+  const isSuspect = /set_config|pg_settings|\bu&"/i.test(text)
   // The body of CREATE FUNCTION … BEGIN ATOMIC … END has semicolons, and an END of its own.
   let isInBody = false
   return split(text).map((statement) => {
-    const isHidden = /^(?:execute|do|call)\b/i.test(statement)
+    const isHidden = /^(?:do|call)\b|\bexecute\b/i.test(statement)
     const namesMarks = isHidden || /\bmark\b/i.test(statement)
-    const setsSettings =
-      isHidden || /^(?:set|reset|discard)\b|set_config|pg_settings|\bu&"/i.test(statement)
+    const setsSettings = isHidden || isSuspect || /^(?:set|reset|discard)\b/i.test(statement)
     const verb = verbOf(statement)
     if (isInBody) {
       isInBody = !/^end\b/i.test(statement)

@@ -81,6 +81,8 @@ const MOST_GATHERED = 16_384
 const FORGETTING_TAGS = new Set(['DISCARD ALL', 'DEALLOCATE', 'DEALLOCATE ALL'])
 /** After these, settings of the session may be gone. */
 const RESETTING_TAGS = new Set(['DISCARD ALL', 'RESET'])
+/** What sets something, or may, of whoever uses the connection beside Assent. */
+const SETTING_TAGS = new Set(['SET', 'DO', 'CALL'])
 const [LETTER_D, LETTER_R] = [0x44, 0x52]
 
 const wires = new WeakMap<PgConnection, Wire>()
@@ -93,6 +95,8 @@ export class Wire {
   naming: 'allowed' | 'never' = 'never'
   /** Whether what was set for the life of the session is still set. */
   settings: 'kept' | 'reset' = 'kept'
+  /** Whether somebody may have set something in this session, since its settings were read. */
+  sets: 'none' | 'maybe' = 'none'
   readonly endings: NamedEndings
   readonly #connection: PgConnection
   /** With places that are free again: faster than a set, which each message would use twice. */
@@ -130,6 +134,8 @@ export class Wire {
       if ((first === LETTER_D || first === LETTER_R) && RESETTING_TAGS.has(text)) {
         this.settings = 'reset'
       }
+      // While Assent uses it, its guard looks.
+      if (SETTING_TAGS.has(text) && this.#isUnheard()) this.sets = 'maybe'
       this.#tellTag(text)
     })
     connection.prependListener('errorMessage', (error: ServerError) => {
@@ -148,6 +154,10 @@ export class Wire {
     connection.prependListener('end', () => {
       for (const listener of this.#listeners) listener?.onEnd?.()
     })
+  }
+
+  #isUnheard(): boolean {
+    return this.#listeners.every((listener) => listener === undefined)
   }
 
   #tellTag(tag: string): void {
