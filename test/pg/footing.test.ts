@@ -92,21 +92,26 @@ describe('without standbys', () => {
     expect(ends('orders')).toMatch(/set client_min_messages/)
   })
 
-  test.each(['by Assent’s own user, in a transaction before', 'by another user of the pool'])(
-    'nor a session in which something was set, %s',
-    async (who) => {
-      const { assent, pools, lines, ends } = await shop()
-      const text = 'set synchronous_commit = off'
-      if (who.includes('another')) await pools.orders.query(text)
-      else await assent.transaction(({ orders }) => orders.query(text))
-      lines.length = 0
-      await assent.transaction(async ({ orders, stock }) => {
-        await orders.query(INSERT)
-        await stock.query(INSERT)
-      })
-      expect(ends('orders')).toMatch(/set client_min_messages; set synchronous_commit/)
-    },
-  )
+  test.each([
+    'by Assent’s own user, in a transaction before',
+    'by another user of the pool',
+    'by another, who gives the connection back before it is answered',
+  ])('nor a session in which something was set, %s', async (who) => {
+    const { assent, pools, lines, ends } = await shop()
+    const text = 'set synchronous_commit = off'
+    if (who.includes('gives the connection back')) {
+      const client = await pools.orders.connect()
+      void client.query(text)
+      client.release()
+    } else if (who.includes('another')) await pools.orders.query(text)
+    else await assent.transaction(({ orders }) => orders.query(text))
+    lines.length = 0
+    await assent.transaction(async ({ orders, stock }) => {
+      await orders.query(INSERT)
+      await stock.query(INSERT)
+    })
+    expect(ends('orders')).toMatch(/set client_min_messages; set synchronous_commit/)
+  })
 
   test('nor in one database: COMMIT is as durable as its owner wants it', async () => {
     const { assent, ends } = await shop()

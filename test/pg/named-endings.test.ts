@@ -37,6 +37,8 @@ describe.each([
   'COMMIT',
   '/* all of it */ end',
   `/*${' '.repeat(2_000)}*/ commit`,
+  `${' '.repeat(996)}COMMIT AND CHAIN`,
+  "prepare transaction'x'",
   'rollback and chain',
   'rollback to a',
   'begin',
@@ -76,6 +78,7 @@ describe.each([
     endings.read(null)
     parse(made, { text, types: [] })
     parse(made, { name: '', text, types: [] })
+    parse(made, { name: null, text, types: [] })
     expect(endings.found).toBe('none')
   })
 })

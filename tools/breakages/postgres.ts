@@ -223,8 +223,8 @@ export const POSTGRES: readonly Breakage[] = [
   {
     name: 'a tag does not show that something was set',
     file: 'src/systems/pg/guarded-connection.ts',
-    find: "if (SETTING_TAGS.has(tag)) this.#wire.sets = 'maybe'",
-    replace: '',
+    find: "if (CONTROL_TAGS.has(tag)) this.#leave(tag)\n    if (SETTING_TAGS.has(tag)) this.#wire.sets = 'maybe'",
+    replace: 'if (CONTROL_TAGS.has(tag)) this.#leave(tag)',
     tests: ['test/pg/footing'],
   },
   {
@@ -258,7 +258,7 @@ export const POSTGRES: readonly Breakage[] = [
   {
     name: 'what is given a name later is not looked at, and a hidden end not watched for',
     file: 'src/systems/pg/named-endings.ts',
-    find: "if (name !== undefined && name !== '') endings.#note(text)",
+    find: "if (name !== undefined && name !== null && name !== '') endings.#note(text)",
     replace: '',
     tests: HIDDEN,
   },

@@ -67,6 +67,8 @@ export function knownFacts(client: PgClient): ConnectionFacts | undefined {
 export async function connectionFacts(name: string, client: PgClient): Promise<ConnectionFacts> {
   const before = known.get(client)
   requireProtocol(name, client)
+  // What is heard from here on counts again.
+  Wire.of(client.connection).sets = 'none'
   const reply = await send(client, [{ text: FACTS }])
   if (reply.kind === 'lost') throw reply.cause
   if (reply.error !== undefined) throw reply.error
@@ -94,7 +96,6 @@ export async function connectionFacts(name: string, client: PgClient): Promise<C
   if (facts.route === 'direct' && !isSet) await setForLife(client, facts)
   if (facts.route === 'direct') wire.endings.read(named)
   wire.settings = 'kept'
-  wire.sets = 'none'
   known.set(client, facts)
   return facts
 }

@@ -277,7 +277,10 @@ export class GuardedConnection implements WireListener {
   onTag(tag: string): void {
     if (this.#usable === 'sealed') return
     // Somebody gave the connection back before all of his was answered.
-    if (this.#turn === 'before ours' && !(this.#ownTags > 0 && tag === 'BEGIN')) return
+    if (this.#turn === 'before ours' && !(this.#ownTags > 0 && tag === 'BEGIN')) {
+      if (SETTING_TAGS.has(tag)) this.#wire.sets = 'maybe'
+      return
+    }
     this.#turn = 'ours'
     if (this.#ownTags > 0) {
       this.#ownTags -= 1

@@ -40,7 +40,7 @@ export class NamedEndings {
     const original = parse as (...args: unknown[]) => unknown
     connection.parse = function (this: unknown, ...args: [Parse, ...unknown[]]): unknown {
       const [{ name, text }] = args
-      if (name !== undefined && name !== '') endings.#note(text)
+      if (name !== undefined && name !== null && name !== '') endings.#note(text)
       return original.apply(this, args)
     }
     return endings
@@ -57,6 +57,7 @@ export class NamedEndings {
   }
 
   #note(text: unknown): void {
+    if (this.#known === 'maybe') return
     if (typeof text !== 'string' || !isHarmless(text)) this.#known = 'maybe'
   }
 }

@@ -56,15 +56,12 @@ export function effectsOf(text: string): readonly StatementEffect[] {
   return effects
 }
 
-/** So much of a text that is parsed under a name is read: it is one statement, told by its first words. */
-const MOST_READ = 1_000
-
 /** Whether a text that is given a name can't begin, end or undo a transaction when somebody runs it. */
 export function isHarmless(text: string): boolean {
-  const [first] = split(text.slice(0, MOST_READ))
-  if (first === undefined) return text.length <= MOST_READ
-  const effect = effectOf(first)
-  return effect !== 'control' && effect !== 'rollback-to'
+  return split(text).every((statement) => {
+    const effect = effectOf(statement)
+    return effect !== 'control' && effect !== 'rollback-to'
+  })
 }
 
 function readEffects(text: string): readonly StatementEffect[] {
@@ -106,7 +103,7 @@ const IDLE = /IDLE_IN_TRANSACTION_SESSION_TIMEOUT/i
 function effectOf(statement: string): Effect {
   const [first = '', second = '', third = ''] = statement
     .toUpperCase()
-    .split(/[\s(]+/, 3)
+    .split(/[\s("']+/, 3)
     .map((word) => word.trim())
   switch (first) {
     case 'BEGIN':
