@@ -67,8 +67,9 @@ export function knownFacts(client: PgClient): ConnectionFacts | undefined {
 export async function connectionFacts(name: string, client: PgClient): Promise<ConnectionFacts> {
   const before = known.get(client)
   requireProtocol(name, client)
+  const wire = Wire.of(client.connection)
   // What is heard from here on counts again.
-  Wire.of(client.connection).sets = 'none'
+  wire.sets = 'none'
   const reply = await send(client, [{ text: FACTS }])
   if (reply.kind === 'lost') throw reply.cause
   if (reply.error !== undefined) throw reply.error
@@ -91,7 +92,6 @@ export async function connectionFacts(name: string, client: PgClient): Promise<C
     route,
     replication: replicationOf(replication),
   }
-  const wire = Wire.of(client.connection)
   const isSet = before !== undefined && wire.settings === 'kept'
   if (facts.route === 'direct' && !isSet) await setForLife(client, facts)
   if (facts.route === 'direct') wire.endings.read(named)

@@ -15,7 +15,7 @@ import type { PgPoolClient, ServerError, Submittable } from './driver.ts'
 import { WATCHED } from './mark.ts'
 import { send } from './message.ts'
 import { effectsOf } from './statements.ts'
-import { Wire } from './wire.ts'
+import { SETTING_TAGS, Wire } from './wire.ts'
 import type { WireListener } from './wire.ts'
 
 /** Tags that end or begin a transaction. ROLLBACK is also what ROLLBACK TO answers with. */
@@ -27,8 +27,6 @@ const CONTROL_TAGS = new Set([
   'COMMIT PREPARED',
   'ROLLBACK PREPARED',
 ])
-/** Tags of what sets something, or may: of a text, too, that the server reads differently than we do. */
-const SETTING_TAGS = new Set(['SET', 'RESET', 'DISCARD ALL', 'DO', 'CALL'])
 /** The transaction was ended by a function, say: by a ROLLBACK or by a COMMIT, nobody can tell. */
 const NO_TAG = 'no tag shows how'
 /** After these, a part of the branch's work is out of our hands. */

@@ -81,8 +81,8 @@ const MOST_GATHERED = 16_384
 const FORGETTING_TAGS = new Set(['DISCARD ALL', 'DEALLOCATE', 'DEALLOCATE ALL'])
 /** After these, settings of the session may be gone. */
 const RESETTING_TAGS = new Set(['DISCARD ALL', 'RESET'])
-/** What sets something, or may, of whoever uses the connection beside Assent. */
-const SETTING_TAGS = new Set(['SET', 'DO', 'CALL'])
+/** After these, something may be set: by a text, too, that the server reads differently than we do. */
+export const SETTING_TAGS = new Set(['SET', 'RESET', 'DISCARD ALL', 'DO', 'CALL'])
 const [LETTER_D, LETTER_R] = [0x44, 0x52]
 
 const wires = new WeakMap<PgConnection, Wire>()
